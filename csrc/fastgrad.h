@@ -1,0 +1,132 @@
+/* fastgrad's C engine: deep fully connected networks, trained by fused kernels that measure what they compute.
+ *
+ * This header is all that the Python binding sees. The engine knows no Python, checks no array (its callers do), and
+ * prints nothing. Matrices are row-major; a sample is a row; layer l maps sizes[l] features to sizes[l + 1]. `void *`
+ * data has the network's dtype. Every function leaves the caller's floating-point state as it found it. */
+#ifndef FASTGRAD_H
+#define FASTGRAD_H
+#include <stdint.h>
+
+typedef enum {
+    FG_OK,
+    FG_ERR_MEMORY,   /* an allocation failed; nothing was created */
+    FG_ERR_DIVERGED, /* the loss of a step is not finite; no parameter has changed */
+} fg_status;
+
+typedef enum { FG_F32, FG_F64, FG_DTYPES } fg_dtype;
+typedef enum { FG_SCALAR, FG_AVX2, FG_AVX512, FG_ISAS } fg_isa;
+
+typedef enum {
+#define FG_ACTIVATION(name, is_piecewise, slope_below) FG_ACTIVATION_##name,
+#include "activations.def"
+#undef FG_ACTIVATION
+    FG_ACTIVATIONS
+} fg_activation;
+
+typedef enum {
+#define FG_LOSS(name, per_sample) FG_LOSS_##name,
+#include "losses.def"
+#undef FG_LOSS
+    FG_LOSSES
+} fg_loss;
+
+typedef enum {
+#define FG_OPTIMIZER(name, states) FG_OPTIMIZER_##name,
+#include "optimizers.def"
+#undef FG_OPTIMIZER
+    FG_OPTIMIZERS
+} fg_optimizer_kind;
+
+typedef enum {
+#define FG_STATISTIC(name) FG_STATISTIC_##name,
+#include "statistics.def"
+#undef FG_STATISTIC
+    FG_STATISTICS
+} fg_statistic;
+
+const char *fg_activation_name(fg_activation);
+const char *fg_loss_name(fg_loss);
+const char *fg_statistic_name(fg_statistic);
+
+/* The machine. */
+const char *fg_isa_name(fg_isa);
+fg_isa fg_best_isa(void);          /* the best that this processor and its operating system support */
+void fg_cpu_brand(char brand[49]); /* the processor's own name, or "" */
+
+/* Threads: how many a step may use, the calling one included. */
+int fg_default_threads(void); /* affinity mask and cgroup quota */
+void fg_set_threads(int threads);
+int fg_threads(void);
+
+/* A network's parameters, kept packed for one instruction set. */
+typedef struct fg_network fg_network;
+fg_status fg_network_create(fg_network **out, fg_isa, fg_dtype, int layers, const int64_t *sizes /* [layers + 1] */,
+                            const fg_activation *activations /* [layers] */, int has_bias);
+void fg_network_destroy(fg_network *);
+void fg_network_set_weights(fg_network *, int layer, const void *weights /* [fan_in][fan_out] */);
+void fg_network_get_weights(const fg_network *, int layer, void *weights /* [fan_in][fan_out] */);
+void fg_network_set_bias(fg_network *, int layer, const void *bias /* [fan_out] */);
+void fg_network_get_bias(const fg_network *, int layer, void *bias /* [fan_out] */);
+
+/* An optimizer: hyperparameters by PyTorch's names, and the state of one network's parameters. */
+typedef struct {
+    fg_optimizer_kind kind;
+    double lr, weight_decay;
+    int decoupled;              /* weight decay acts on the weights, not through the gradient (AdamW) */
+    double momentum, dampening; /* sgd_momentum, rmsprop_*momentum */
+    int nesterov;
+    double beta1, beta2, eps; /* adam; beta2 is rmsprop's alpha */
+} fg_optimizer_config;
+
+typedef struct fg_optimizer fg_optimizer;
+fg_status fg_optimizer_create(fg_optimizer **out, const fg_network *, const fg_optimizer_config *);
+void fg_optimizer_destroy(fg_optimizer *);
+int64_t fg_optimizer_steps(const fg_optimizer *);
+void fg_optimizer_set_lr(fg_optimizer *, double lr);
+
+/* A plan: the workspace of up to `capacity` rows, and the schedule. One thread at a time may use a plan. */
+typedef enum {
+    FG_INFERENCE, /* forward only */
+    FG_TRAINING,  /* forward, backward, update */
+    FG_GRADIENTS, /* as FG_TRAINING, and the gradients of parameters and input are kept */
+} fg_plan_mode;
+typedef struct fg_plan fg_plan;
+fg_status fg_plan_create(fg_plan **out, fg_network *, int64_t capacity, fg_plan_mode);
+void fg_plan_destroy(fg_plan *);
+
+/* A batch: row r is inputs[order[r]], or inputs[r] without an order; targets and labels likewise. */
+typedef struct {
+    int64_t rows;
+    const void *inputs;     /* [..][sizes[0]] */
+    const void *targets;    /* [..][sizes[layers]], or NULL where labels serve */
+    const int64_t *labels;  /* [..] for cross_entropy, or NULL */
+    const int64_t *order;   /* [rows], or NULL */
+} fg_batch;
+
+void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs /* [rows][sizes[layers]], or NULL */);
+fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss,
+                       double *statistics /* [FG_STATISTICS][layers], or NULL */);
+
+/* Gradients of a loss, or of dL/d(output) after fg_plan_forward of the same rows. The plan's mode is FG_GRADIENTS. */
+void fg_plan_gradients(fg_plan *, const fg_batch *, fg_loss, double *loss);
+void fg_plan_backward(fg_plan *, const void *output_gradient /* [rows][sizes[layers]] */);
+void fg_plan_get_weight_gradient(const fg_plan *, int layer, void *out /* [fan_in][fan_out] */);
+void fg_plan_get_bias_gradient(const fg_plan *, int layer, void *out /* [fan_out] */);
+void fg_plan_get_input_gradient(const fg_plan *, void *out /* [rows][sizes[0]] */);
+void fg_plan_get_activation(const fg_plan *, int layer, void *out /* [rows][fan_out] */);
+void fg_plan_get_delta(const fg_plan *, int layer, void *out /* [rows][fan_out] */);
+void fg_plan_get_statistics(const fg_plan *, double *statistics /* [FG_STATISTICS][layers] */);
+
+/* Kernels on plain arrays of n elements, for tests and for the curious. */
+typedef enum {
+#define FG_UNARY(name) FG_UNARY_##name,
+#include "unary.def"
+#undef FG_UNARY
+    FG_UNARIES
+} fg_unary;
+const char *fg_unary_name(fg_unary);
+void fg_map_unary(fg_isa, fg_dtype, fg_unary, int64_t n, const void *x, void *y);
+void fg_map_activation(fg_isa, fg_dtype, fg_activation, int64_t n, const void *z, void *a, void *slope);
+double fg_fma_peak(fg_isa, fg_dtype, double seconds); /* FLOP/s of one thread doing nothing but multiply-adds */
+int64_t fg_allocations(void);                         /* made so far by every arena of the process */
+#endif

@@ -1,0 +1,126 @@
+/* The contract between the drivers and the kernels: one table of functions per instruction set and dtype.
+ *
+ * Kernels check nothing, allocate nothing and cannot fail. They run with flush-to-zero and denormals-are-zero set.
+ *
+ * A *panel* is up to `panel_vecs` vectors of neighbouring columns. The parameters of a layer are packed panel after
+ * panel, each [depth][vecs * lanes]; depth is fan_in, plus one where the layer has a bias: the bias is the last row of
+ * W, and each row of activations ends in a 1 that meets it. Columns past the layer's width are zero.
+ *
+ * Activations and deltas are [rows][stride]; `tail` is the number of true columns in a panel's last vector. Pointers
+ * are to the first element of the panel or row block at hand. */
+#ifndef FG_KERNELS_H
+#define FG_KERNELS_H
+#include "fastgrad.h"
+
+struct fg_linear_forward_args {
+    int64_t rows, depth;
+    int vecs, tail;
+    fg_activation activation;
+    const void *input; /* [rows][input_stride], the first depth columns are read */
+    int64_t input_stride;
+    const void *weights; /* [depth][vecs * lanes] */
+    void *output;        /* [rows][output_stride]: f(input @ weights); columns past the tail read 1, 0, 0, ... */
+    void *slope;         /* [rows][output_stride]: f'; NULL where it is not wanted */
+    int64_t output_stride;
+    double *sums; /* [FG_FORWARD_SUMS], or NULL */
+};
+enum { FG_SUM_OUTPUT, FG_SUM_OUTPUT_SQUARED, FG_SUM_ABS_SLOPE, FG_FORWARD_SUMS };
+
+/* How f' of a layer reaches its delta: slope holds it where slope_stored is 1; else it is 1 where the output is
+ * positive and slope_below elsewhere. The delta replaces what slope held. */
+struct fg_derivative {
+    const void *output; /* [rows][stride] */
+    void *slope;        /* [rows][stride] */
+    int64_t stride;
+    int slope_stored;
+    double slope_below;
+};
+
+struct fg_linear_backward_data_args {
+    int64_t rows, depth;
+    int vecs;
+    const void *delta; /* [rows][delta_stride], the first depth columns are read */
+    int64_t delta_stride;
+    const void *weights;         /* [depth][vecs * lanes]: a panel of the transposed weights */
+    struct fg_derivative below;  /* of the layer below, whose delta this computes */
+    double *sum_of_squares;      /* of the new delta */
+};
+
+/* What an optimizer does to one element in this step; optim.c derives it. */
+struct fg_update {
+    fg_optimizer_kind kind;
+    double lr, l2, decay;              /* decay: lr times decoupled weight decay */
+    double momentum, gain;             /* buffer = momentum * buffer + gain * gradient */
+    double gradient_part, buffer_part; /* Nesterov: direction = gradient_part * gradient + buffer_part * buffer */
+    double beta1, beta2, eps;          /* moving averages */
+    double step_size, root_correction; /* Adam's lr / (1 - beta1^t) and 1 / sqrt(1 - beta2^t) */
+};
+enum { FG_MAX_STATES = 3 };
+
+struct fg_linear_backward_weights_args {
+    int64_t rows, depth; /* rows of W (units of the layer below); depth is the batch */
+    int vecs;
+    const void *input; /* [depth][input_stride], the first `rows` columns are read */
+    int64_t input_stride;
+    const void *delta; /* [depth][delta_stride], one panel */
+    int64_t delta_stride;
+    void *weights;               /* [rows][vecs * lanes], updated in place */
+    void *states[FG_MAX_STATES]; /* like weights */
+    void *gradient;              /* like weights, or NULL: stored before the update */
+    const struct fg_update *update; /* NULL: the weights stay */
+    double *sums;                   /* [FG_UPDATE_SUMS] */
+};
+enum { FG_SUM_GRADIENT_SQUARED, FG_SUM_WEIGHT_SQUARED, FG_SUM_UPDATE_SQUARED, FG_UPDATE_SUMS };
+
+/* A panel of the transpose of a layer's weights: out[n][k - first_row] = W[k][n]. */
+struct fg_transpose_panel_args {
+    const void *weights;     /* all of the layer's panels */
+    int64_t depth, columns;  /* rows per panel as stored; true columns of W */
+    int64_t first_row, rows; /* the rows wanted; columns of `out` past them come out zero */
+    int vecs;
+    void *out; /* [columns rounded up to lanes][vecs * lanes] */
+};
+
+/* Value and gradient of a loss in one pass; the gradient is multiplied by f' of the output layer on the way out. */
+struct fg_loss_args {
+    fg_loss kind;
+    int64_t rows, columns, first_row; /* first_row: where this block starts in the batch */
+    const fg_batch *batch;
+    double scale;        /* of value and gradient: one over the number of terms in the mean */
+    struct fg_derivative output;
+    void *scratch;       /* [columns rounded up to lanes] */
+    double *sum_of_squares; /* of the delta */
+    double *value;
+};
+
+struct fg_unary_args {
+    fg_unary function;
+    int64_t n;
+    const void *x;
+    void *y;
+};
+
+struct fg_activation_args {
+    fg_activation function;
+    int64_t n;
+    const void *z;
+    void *a, *slope;
+};
+
+/* `count` rounds of independent multiply-adds on every accumulator: the machine's measured peak. */
+struct fg_fma_chain_args {
+    int64_t count;
+    double *flops; /* how many that were */
+};
+
+typedef struct fg_kernels {
+    fg_isa isa;
+    fg_dtype dtype;
+    int lanes, panel_vecs;
+#define FG_KERNEL(name) void (*name)(const struct fg_##name##_args *);
+#include "kernels.def"
+#undef FG_KERNEL
+} fg_kernels;
+
+const fg_kernels *fg_find_kernels(fg_isa, fg_dtype);
+#endif

@@ -1,0 +1,158 @@
+/* Linear backward-weights: dW = input^T @ delta over the whole batch, its norm, and the optimizer's update of the packed
+ * weights, before the tile has left the cache. dW is stored only where the caller wants to see it.
+ *
+ * increment_<optimizer>(u, g, w, s) gives what is to be added to w, and moves the optimizer's state s. The formulas
+ * are those of torch.optim. */
+typedef struct {
+    vec lr, l2, decay, momentum, gain, gradient_part, buffer_part, beta1, beta2, rest1, rest2, eps, step_size, root;
+} update_terms;
+
+static inline update_terms broadcast_terms(const struct fg_update *u) {
+    return (update_terms){
+        .lr = v_set1((real)u->lr),
+        .l2 = v_set1((real)u->l2),
+        .decay = v_set1((real)u->decay),
+        .momentum = v_set1((real)u->momentum),
+        .gain = v_set1((real)u->gain),
+        .gradient_part = v_set1((real)u->gradient_part),
+        .buffer_part = v_set1((real)u->buffer_part),
+        .beta1 = v_set1((real)u->beta1),
+        .beta2 = v_set1((real)u->beta2),
+        .rest1 = v_set1((real)(1.0 - u->beta1)),
+        .rest2 = v_set1((real)(1.0 - u->beta2)),
+        .eps = v_set1((real)u->eps),
+        .step_size = v_set1((real)u->step_size),
+        .root = v_set1((real)u->root_correction),
+    };
+}
+
+ALWAYS_INLINE vec increment_sgd(const update_terms *u, vec g, vec w, vec *s) {
+    (void)s;
+    return v_zero() - u->lr * v_fma(u->l2, w, g);
+}
+
+ALWAYS_INLINE vec increment_sgd_momentum(const update_terms *u, vec g, vec w, vec *s) {
+    g = v_fma(u->l2, w, g);
+    s[0] = v_fma(u->momentum, s[0], u->gain * g);
+    return v_zero() - u->lr * v_fma(u->buffer_part, s[0], u->gradient_part * g);
+}
+
+ALWAYS_INLINE vec increment_adam(const update_terms *u, vec g, vec w, vec *s) {
+    g = v_fma(u->l2, w, g);
+    s[0] = v_fma(u->rest1, g, u->beta1 * s[0]);
+    s[1] = v_fma(u->rest2 * g, g, u->beta2 * s[1]);
+    return v_zero() - v_fma(u->decay, w, u->step_size * s[0] / v_fma(v_sqrt(s[1]), u->root, u->eps));
+}
+
+ALWAYS_INLINE vec rmsprop_direction(const update_terms *u, vec g, vec *square, vec *mean) {
+    vec variance;
+    *square = v_fma(u->rest2 * g, g, u->beta2 * *square);
+    variance = *square;
+    if (mean) {
+        *mean = v_fma(u->rest2, g - *mean, *mean);
+        variance = v_max(v_fma(v_zero() - *mean, *mean, variance), v_zero());
+    }
+    return g / (v_sqrt(variance) + u->eps);
+}
+
+ALWAYS_INLINE vec increment_rmsprop(const update_terms *u, vec g, vec w, vec *s) {
+    return v_zero() - u->lr * rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], NULL);
+}
+
+ALWAYS_INLINE vec increment_rmsprop_momentum(const update_terms *u, vec g, vec w, vec *s) {
+    s[1] = v_fma(u->momentum, s[1], rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], NULL));
+    return v_zero() - u->lr * s[1];
+}
+
+ALWAYS_INLINE vec increment_rmsprop_centered(const update_terms *u, vec g, vec w, vec *s) {
+    return v_zero() - u->lr * rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], &s[1]);
+}
+
+ALWAYS_INLINE vec increment_rmsprop_centered_momentum(const update_terms *u, vec g, vec w, vec *s) {
+    s[2] = v_fma(u->momentum, s[2], rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], &s[1]));
+    return v_zero() - u->lr * s[2];
+}
+
+typedef struct {
+    tally gradient, weight, update;
+} update_tallies;
+
+typedef vec increment_function(const update_terms *, vec g, vec w, vec *s);
+
+/* Updates n neighbouring vectors, from element `at` of the unit's weights. */
+ALWAYS_INLINE void apply_update(increment_function increment, const int states,
+                                const struct fg_linear_backward_weights_args *p, int64_t at, int n, const vec *gradient,
+                                update_tallies *t) {
+    const update_terms terms = broadcast_terms(p->update);
+    vec old[ACCUMULATORS], added[ACCUMULATORS], old_squares = v_zero(), added_squares = v_zero();
+    for (int i = 0; i < n; i++, at += LANES) {
+        real *const w = (real *)p->weights + at;
+        vec s[FG_MAX_STATES];
+        for (int j = 0; j < states; j++)
+            s[j] = v_load((const real *)p->states[j] + at);
+        old[i] = v_load(w);
+        added[i] = increment(&terms, gradient[i], old[i], s);
+        v_store(w, old[i] + added[i]);
+        for (int j = 0; j < states; j++)
+            v_store((real *)p->states[j] + at, s[j]);
+        old_squares = v_fma(old[i], old[i], old_squares);
+        added_squares = v_fma(added[i], added[i], added_squares);
+    }
+    tally_squares(&t->weight, old_squares, old, n);
+    tally_squares(&t->update, added_squares, added, n);
+}
+
+typedef void update_function(const struct fg_linear_backward_weights_args *, int64_t at, int n, const vec *gradient,
+                             update_tallies *);
+#define FG_OPTIMIZER(name, states)                                                                                     \
+    static __attribute__((noinline)) void update_##name(const struct fg_linear_backward_weights_args *p, int64_t at,   \
+                                                        int n, const vec *gradient, update_tallies *t) {               \
+        apply_update(increment_##name, states, p, at, n, gradient, t);                                                 \
+    }
+#include "../optimizers.def"
+#undef FG_OPTIMIZER
+
+static update_function *const update_functions[FG_OPTIMIZERS] = {
+#define FG_OPTIMIZER(name, states) [FG_OPTIMIZER_##name] = update_##name,
+#include "../optimizers.def"
+#undef FG_OPTIMIZER
+};
+
+static __attribute__((noinline)) void finish_backward_weights(const struct fg_linear_backward_weights_args *p,
+                                                              int64_t row, int height, int vecs, const vec *tile,
+                                                              update_tallies *t) {
+    const int64_t at = row * vecs * LANES;
+    vec squares = v_zero();
+    for (int i = 0; i < height * vecs; i++)
+        squares = v_fma(tile[i], tile[i], squares);
+    tally_squares(&t->gradient, squares, tile, height * vecs);
+    if (p->gradient)
+        for (int i = 0; i < height * vecs; i++)
+            v_store((real *)p->gradient + at + i * LANES, tile[i]);
+    if (p->update)
+        update_functions[p->update->kind](p, at, height * vecs, tile, t);
+}
+
+ALWAYS_INLINE void backward_weights_tile(const int height, const int vecs, int64_t row,
+                                         const struct fg_linear_backward_weights_args *p, update_tallies *t) {
+    vec tile[ACCUMULATORS];
+    product(height, vecs, tile, p->depth, (const real *)p->input + row, 1, p->input_stride, p->delta, p->delta_stride);
+    finish_backward_weights(p, row, height, vecs, tile, t);
+}
+
+#define DEFINE_BACKWARD_WEIGHTS(vecs)                                                                                  \
+    static void backward_weights_panel_##vecs(const struct fg_linear_backward_weights_args *p, update_tallies *t) {    \
+        FOR_EACH_TILE(vecs, p->rows, backward_weights_tile, p, t);                                                     \
+    }
+DEFINE_PANEL_WIDTHS(DEFINE_BACKWARD_WEIGHTS)
+
+static void linear_backward_weights(const struct fg_linear_backward_weights_args *p) {
+    update_tallies t;
+    tally_clear(&t.gradient);
+    tally_clear(&t.weight);
+    tally_clear(&t.update);
+    FOR_PANEL_WIDTH(p->vecs, backward_weights_panel, p, &t);
+    p->sums[FG_SUM_GRADIENT_SQUARED] = tally_total(&t.gradient);
+    p->sums[FG_SUM_WEIGHT_SQUARED] = tally_total(&t.weight);
+    p->sums[FG_SUM_UPDATE_SQUARED] = tally_total(&t.update);
+}

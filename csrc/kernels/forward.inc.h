@@ -1,0 +1,90 @@
+/* Linear forward: output = f(input @ W), its derivative and its sums, tile by tile while the tile is hot.
+ * The activation is a compile-time choice of the epilogue, so that each runs as one straight loop. */
+typedef struct {
+    tally output, squares, slope;
+} forward_tallies;
+
+/* 1 in the first column past the tail, 0 after it. */
+static inline vec one_past(int tail) {
+    static const real ones[2 * LANES] = {[LANES] = 1};
+    return v_load(ones + LANES - tail);
+}
+
+typedef void activation_function(vec z, vec *a, vec *slope);
+
+ALWAYS_INLINE void finish_forward(activation_function activate, const struct fg_linear_forward_args *p, int64_t row,
+                                  int height, int vecs, vec *tile, forward_tallies *t) {
+    const mask kept = m_first(p->tail);
+    const vec past = p->tail < LANES ? one_past(p->tail) : v_zero();
+    real *output = (real *)p->output + row * p->output_stride;
+    real *slopes = p->slope ? (real *)p->slope + row * p->output_stride : NULL;
+    vec sum = v_zero(), squares = v_zero(), slope_sum = v_zero();
+    for (int i = 0, r = 0; r < height; r++) {
+        for (int v = 0; v < vecs; v++, i++) {
+            vec a, slope;
+            activate(tile[i], &a, &slope);
+            tile[i] = a;
+            if (v == vecs - 1) {
+                tile[i] = v_select(kept, a, v_zero());
+                slope = v_select(kept, slope, v_zero());
+                a = v_select(kept, a, past);
+            }
+            v_store(output + v * LANES, a);
+            if (slopes)
+                v_store(slopes + v * LANES, slope);
+            sum = sum + tile[i];
+            squares = v_fma(tile[i], tile[i], squares);
+            slope_sum = slope_sum + v_abs(slope);
+        }
+        output += p->output_stride;
+        slopes = slopes ? slopes + p->output_stride : NULL;
+    }
+    if (p->sums) {
+        tally_add(&t->output, sum);
+        tally_add(&t->slope, slope_sum);
+        tally_squares(&t->squares, squares, tile, height * vecs);
+    }
+}
+
+typedef void forward_epilogue(const struct fg_linear_forward_args *, int64_t row, int height, int vecs, vec *tile,
+                              forward_tallies *);
+#define FG_ACTIVATION(name, is_piecewise, slope_below)                                                                 \
+    static __attribute__((noinline)) void finish_##name(const struct fg_linear_forward_args *p, int64_t row,           \
+                                                        int height, int vecs, vec *tile, forward_tallies *t) {         \
+        finish_forward(activate_##name, p, row, height, vecs, tile, t);                                                \
+    }
+#include "../activations.def"
+#undef FG_ACTIVATION
+
+static forward_epilogue *const forward_epilogues[FG_ACTIVATIONS] = {
+#define FG_ACTIVATION(name, is_piecewise, slope_below) [FG_ACTIVATION_##name] = finish_##name,
+#include "../activations.def"
+#undef FG_ACTIVATION
+};
+
+ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, const struct fg_linear_forward_args *p,
+                                forward_epilogue *finish, forward_tallies *t) {
+    vec tile[ACCUMULATORS];
+    product(height, vecs, tile, p->depth, (const real *)p->input + row * p->input_stride, p->input_stride, 1,
+            p->weights, vecs * LANES);
+    finish(p, row, height, vecs, tile, t);
+}
+
+#define DEFINE_FORWARD(vecs)                                                                                           \
+    static void forward_panel_##vecs(const struct fg_linear_forward_args *p, forward_tallies *t) {                     \
+        FOR_EACH_TILE(vecs, p->rows, forward_tile, p, forward_epilogues[p->activation], t);                            \
+    }
+DEFINE_PANEL_WIDTHS(DEFINE_FORWARD)
+
+static void linear_forward(const struct fg_linear_forward_args *p) {
+    forward_tallies t;
+    tally_clear(&t.output);
+    tally_clear(&t.squares);
+    tally_clear(&t.slope);
+    FOR_PANEL_WIDTH(p->vecs, forward_panel, p, &t);
+    if (p->sums) {
+        p->sums[FG_SUM_OUTPUT] = tally_total(&t.output);
+        p->sums[FG_SUM_OUTPUT_SQUARED] = tally_total(&t.squares);
+        p->sums[FG_SUM_ABS_SLOPE] = tally_total(&t.slope);
+    }
+}

@@ -1,0 +1,189 @@
+/* Losses: value and gradient in one pass over the outputs, the gradient turned into the output layer's delta at once.
+ * The value is summed in float64. Targets are read where the caller keeps them, unpadded. */
+static inline int64_t sample_of(const struct fg_loss_args *p, int64_t row) {
+    const int64_t at = p->first_row + row;
+    return p->batch->order ? p->batch->order[at] : at;
+}
+
+static inline int columns_at(const struct fg_loss_args *p, int64_t c) {
+    return p->columns - c < LANES ? (int)(p->columns - c) : LANES;
+}
+
+/* Writes delta = gradient * f' for LANES columns from c, of which n are true. */
+static inline void store_delta(const struct fg_loss_args *p, int64_t row, int64_t c, int n, vec gradient, tally *t) {
+    const int64_t at = row * p->output.stride + c;
+    const vec delta = v_select(m_first(n), gradient * derivative(&p->output, at), v_zero());
+    v_store((real *)p->output.slope + at, delta);
+    tally_add_product(t, delta, delta);
+}
+
+/* Losses that are a sum over elements. terms_<loss> gives the gradient, and two factors whose product is the value:
+ * their product is taken in float64, where it cannot overflow. */
+ALWAYS_INLINE void terms_mse(vec a, vec y, vec *gradient, vec *p, vec *q) {
+    *p = *q = a - y;
+    *gradient = *p + *p;
+}
+
+static inline vec sign_of(vec x) {
+    return v_select(v_lt(v_zero(), x), v_set1(1), v_select(v_lt(x, v_zero()), v_set1(-1), v_zero()));
+}
+
+ALWAYS_INLINE void terms_mae(vec a, vec y, vec *gradient, vec *p, vec *q) {
+    *p = v_abs(a - y);
+    *q = v_set1(1);
+    *gradient = sign_of(a - y);
+}
+
+/* delta = 1: with c = min(|d|, 1) both branches are c * (|d| - c / 2). */
+ALWAYS_INLINE void terms_huber(vec a, vec y, vec *gradient, vec *p, vec *q) {
+    const vec size = v_abs(a - y);
+    *p = v_min(size, v_set1(1));
+    *q = size - v_set1((real)0.5) * *p;
+    *gradient = v_copysign(*p, a - y);
+}
+
+/* max(z, 0) - z y + log(1 + exp(-|z|)), and sigmoid(z) - y written so that neither tail cancels. */
+ALWAYS_INLINE void terms_binary_cross_entropy(vec z, vec y, vec *gradient, vec *p, vec *q) {
+    const vec one = v_set1(1), t = v_exp(v_zero() - v_abs(z)), large = one / (one + t), small = t * large;
+    const mask positive = v_lt(v_zero(), z);
+    *gradient = v_select(positive, large, small) * (one - y) - v_select(positive, small, large) * y;
+    *p = v_select(positive, z * (one - y), v_zero() - z * y) + v_log1p(t);
+    *q = one;
+}
+
+ALWAYS_INLINE void terms_inner_product(vec a, vec y, vec *gradient, vec *p, vec *q) {
+    *gradient = *p = y;
+    *q = a;
+}
+
+typedef void terms_function(vec a, vec y, vec *gradient, vec *p, vec *q);
+
+ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_args *p, int64_t row, tally *value,
+                                    tally *squares) {
+    const real *a = (const real *)p->output.output + row * p->output.stride;
+    const real *y = (const real *)p->batch->targets + sample_of(p, row) * p->columns;
+    for (int64_t c = 0; c < p->columns; c += LANES) {
+        const int n = columns_at(p, c);
+        vec gradient, left, right;
+        terms(v_load(a + c), v_load_n(y + c, n), &gradient, &left, &right);
+        tally_add_product(value, v_select(m_first(n), left, v_zero()), v_select(m_first(n), right, v_zero()));
+        store_delta(p, row, c, n, gradient * v_set1((real)p->scale), squares);
+    }
+}
+
+/* ||a - y||, its largest component taken out first so that no square leaves the range; the gradient is 0 at a = y. */
+static double loss_l2_norm(const struct fg_loss_args *p, int64_t row, tally *squares) {
+    const real *a = (const real *)p->output.output + row * p->output.stride;
+    const real *y = (const real *)p->batch->targets + sample_of(p, row) * p->columns;
+    vec largest = v_zero(), unit, inverse;
+    tally sum;
+    double length;
+    for (int64_t c = 0; c < p->columns; c += LANES) {
+        const int n = columns_at(p, c);
+        largest = v_max(v_select(m_first(n), v_abs(v_load(a + c) - v_load_n(y + c, n)), v_zero()), largest);
+    }
+    unit = v_set1(v_max_lane(largest));
+    unit = v_select(v_lt(v_zero(), unit), unit, v_set1(1));
+    tally_clear(&sum);
+    for (int64_t c = 0; c < p->columns; c += LANES) {
+        const int n = columns_at(p, c);
+        const vec part = v_select(m_first(n), (v_load(a + c) - v_load_n(y + c, n)) / unit, v_zero());
+        tally_add_product(&sum, part, part);
+    }
+    length = sqrt(tally_total(&sum));
+    inverse = v_set1((real)(length > 0.0 ? p->scale / length : 0.0));
+    for (int64_t c = 0; c < p->columns; c += LANES) {
+        const int n = columns_at(p, c);
+        store_delta(p, row, c, n, (v_load(a + c) - v_load_n(y + c, n)) / unit * inverse, squares);
+    }
+    return length * (double)v_max_lane(largest);
+}
+
+/* One row of logits against a distribution y, given as a label or as probabilities. With m the largest logit and `rest`
+ * the sum of exp(z - m) over all columns but the first that attains it,
+ *     log p_j = z_j - m - log1p(rest),   1 - p_j = rest / (1 + rest) at the largest,
+ *     dL/dz_j = p_j (sum(y) - y_j) - y_j (1 - p_j),
+ * so the gradient at the true class is minus the sum of the other probabilities, to the last bit that this sum has. */
+typedef struct {
+    const real *z, *y; /* y is NULL where a label serves */
+    int64_t label, top;
+    real largest;
+} softmax_row;
+
+static inline mask column_is(int64_t wanted, int64_t c) {
+    const int64_t lane = wanted - c;
+    return lane < 0 || lane >= LANES ? m_first(0) : m_and(m_first((int)lane + 1), m_not(m_first((int)lane)));
+}
+
+static inline vec targets_at(const softmax_row *s, int64_t c, int n) {
+    return s->y ? v_load_n(s->y + c, n) : v_select(column_is(s->label, c), v_set1(1), v_zero());
+}
+
+static void find_largest(const struct fg_loss_args *p, softmax_row *s) {
+    vec largest = v_set1(s->z[0]);
+    for (int64_t c = 0; c < p->columns; c += LANES)
+        largest = v_max(v_select(m_first(columns_at(p, c)), v_load(s->z + c), largest), largest);
+    s->largest = v_max_lane(largest);
+    s->top = 0;
+    while (s->top < p->columns - 1 && s->z[s->top] != s->largest)
+        s->top++;
+}
+
+static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, tally *squares) {
+    const int64_t sample = sample_of(p, row);
+    softmax_row s = {.z = (const real *)p->output.output + row * p->output.stride};
+    real *const exponentials = p->scratch;
+    tally rest_sum, target_sum, distance_sum;
+    double rest, log_sum;
+    vec largest, all_targets, inverse, rest_share;
+    if (p->batch->labels)
+        s.label = p->batch->labels[sample];
+    else
+        s.y = (const real *)p->batch->targets + sample * p->columns;
+    find_largest(p, &s);
+    largest = v_set1(s.largest);
+    tally_clear(&rest_sum);
+    tally_clear(&target_sum);
+    tally_clear(&distance_sum);
+    for (int64_t c = 0; c < p->columns; c += LANES) {
+        const int n = columns_at(p, c);
+        const vec z = v_load(s.z + c), y = targets_at(&s, c, n), e = v_exp(z - largest);
+        v_store(exponentials + c, e);
+        tally_add(&rest_sum, v_select(m_and(m_first(n), m_not(column_is(s.top, c))), e, v_zero()));
+        tally_add(&target_sum, y);
+        tally_add_product(&distance_sum, y, v_select(v_eq(y, v_zero()), v_zero(), largest - z));
+    }
+    rest = tally_total(&rest_sum);
+    log_sum = log1p(rest);
+    all_targets = v_set1((real)tally_total(&target_sum));
+    inverse = v_set1((real)(1.0 / (1.0 + rest)));
+    rest_share = v_set1((real)(rest / (1.0 + rest)));
+    for (int64_t c = 0; c < p->columns; c += LANES) {
+        const int n = columns_at(p, c);
+        const vec y = targets_at(&s, c, n), probability = v_load(exponentials + c) * inverse;
+        const vec complement = v_select(column_is(s.top, c), rest_share, v_set1(1) - probability);
+        store_delta(p, row, c, n, (probability * (all_targets - y) - y * complement) * v_set1((real)p->scale), squares);
+    }
+    return tally_total(&target_sum) * log_sum + tally_total(&distance_sum);
+}
+
+static void loss(const struct fg_loss_args *p) {
+    tally value, squares;
+    double by_row = 0.0;
+    tally_clear(&value);
+    tally_clear(&squares);
+    for (int64_t row = 0; row < p->rows; row++)
+        switch (p->kind) {
+        case FG_LOSS_mse: elementwise_loss(terms_mse, p, row, &value, &squares); break;
+        case FG_LOSS_mae: elementwise_loss(terms_mae, p, row, &value, &squares); break;
+        case FG_LOSS_huber: elementwise_loss(terms_huber, p, row, &value, &squares); break;
+        case FG_LOSS_binary_cross_entropy:
+            elementwise_loss(terms_binary_cross_entropy, p, row, &value, &squares);
+            break;
+        case FG_LOSS_inner_product: elementwise_loss(terms_inner_product, p, row, &value, &squares); break;
+        case FG_LOSS_l2_norm: by_row += loss_l2_norm(p, row, &squares); break;
+        default: by_row += loss_cross_entropy(p, row, &squares);
+        }
+    *p->value = (by_row + tally_total(&value)) * p->scale;
+    *p->sum_of_squares = tally_total(&squares);
+}

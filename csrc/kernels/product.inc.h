@@ -1,0 +1,64 @@
+/* The one matrix product: a tile of `height` rows by `vecs` vectors, its whole depth accumulated in registers.
+ *
+ *     tile[r][v] = sum over k, in order, of a[r * row_step + k * depth_step] * b[k * b_stride + v * LANES]
+ *
+ * Each element is one sequential chain of multiply-adds, so its bits depend neither on the tile's shape nor on who
+ * computes it. Heights and vecs are compile-time constants at every call; the loops over them vanish. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 24")
+
+ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, int64_t depth, const real *a, int64_t row_step,
+                           int64_t depth_step, const real *b, int64_t b_stride) {
+    vec sum[ACCUMULATORS];
+    UNROLL for (int i = 0; i < height * vecs; i++) sum[i] = v_zero();
+    for (int64_t k = 0; k < depth; k++) {
+        vec row[PANEL_VECS];
+        UNROLL for (int v = 0; v < vecs; v++) row[v] = v_load(b + v * LANES);
+        UNROLL for (int r = 0; r < height; r++) {
+            const vec factor = v_set1(a[r * row_step]);
+            UNROLL for (int v = 0; v < vecs; v++) sum[r * vecs + v] = v_fma(factor, row[v], sum[r * vecs + v]);
+        }
+        a += depth_step;
+        b += b_stride;
+    }
+    UNROLL for (int i = 0; i < height * vecs; i++) tile[i] = sum[i];
+}
+
+/* The tallest tile whose sums fit the accumulators. More than 12 rows would outrun the address registers. */
+#define TALLEST(vecs) (ACCUMULATORS / (vecs) < 12 ? ACCUMULATORS / (vecs) : 12)
+
+/* Covers `rows` rows with tiles, the tallest first, then halves, by calls TILE(height, vecs, row, ...). */
+#define FOR_EACH_TILE(vecs, rows, TILE, ...)                                                                           \
+    do {                                                                                                               \
+        int64_t row = 0;                                                                                               \
+        for (; row + TALLEST(vecs) <= (rows); row += TALLEST(vecs))                                                    \
+            TILE(TALLEST(vecs), vecs, row, __VA_ARGS__);                                                               \
+        TAIL_TILE(8, vecs, rows, TILE, __VA_ARGS__)                                                                    \
+        TAIL_TILE(4, vecs, rows, TILE, __VA_ARGS__)                                                                    \
+        TAIL_TILE(2, vecs, rows, TILE, __VA_ARGS__)                                                                    \
+        TAIL_TILE(1, vecs, rows, TILE, __VA_ARGS__)                                                                    \
+    } while (0)
+#define TAIL_TILE(height, vecs, rows, TILE, ...)                                                                       \
+    if ((height) < TALLEST(vecs) && row + (height) <= (rows)) {                                                        \
+        TILE((height) < TALLEST(vecs) ? (height) : 1, vecs, row, __VA_ARGS__);                                         \
+        row += (height);                                                                                               \
+    }
+
+/* Calls FUNCTION_<vecs>(...) for the panel's width. */
+#if PANEL_VECS == 4
+#define FOR_PANEL_WIDTH(vecs, FUNCTION, ...)                                                                           \
+    switch (vecs) {                                                                                                    \
+    case 1: FUNCTION##_1(__VA_ARGS__); break;                                                                          \
+    case 2: FUNCTION##_2(__VA_ARGS__); break;                                                                          \
+    case 3: FUNCTION##_3(__VA_ARGS__); break;                                                                          \
+    default: FUNCTION##_4(__VA_ARGS__);                                                                                \
+    }
+#define DEFINE_PANEL_WIDTHS(DEFINE) DEFINE(1) DEFINE(2) DEFINE(3) DEFINE(4)
+#else
+#define FOR_PANEL_WIDTH(vecs, FUNCTION, ...)                                                                           \
+    switch (vecs) {                                                                                                    \
+    case 1: FUNCTION##_1(__VA_ARGS__); break;                                                                          \
+    default: FUNCTION##_2(__VA_ARGS__);                                                                                \
+    }
+#define DEFINE_PANEL_WIDTHS(DEFINE) DEFINE(1) DEFINE(2)
+#endif

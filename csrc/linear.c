@@ -1,0 +1,159 @@
+/* One layer at a time: cuts a thread's share into units of work and hands each to a kernel. */
+#include "plan.h"
+#include "layout.h"
+#include <string.h>
+
+static int64_t rows_in_block(const fg_plan *plan, int64_t block) {
+    const int64_t left = plan->rows - block * FG_ROW_BLOCK;
+    return left < FG_ROW_BLOCK ? left : FG_ROW_BLOCK;
+}
+
+static void *row_of(const fg_plan *plan, void *const *levels, int level, int64_t row) {
+    return fg_at(plan->net, levels[level], row * plan->strides[level]);
+}
+
+void fg_level_write_ones(fg_plan *plan, int level, int64_t first_row, int64_t rows) {
+    const int64_t width = level == 0 ? plan->net->layer[0].fan_in : plan->net->layer[level - 1].fan_out;
+    for (int64_t r = first_row; r < first_row + rows; r++) {
+        void *const end = fg_at(plan->net, row_of(plan, plan->activations, level, r), width);
+        if (plan->net->kernels->dtype == FG_F32)
+            *(float *)end = 1.0f;
+        else
+            *(double *)end = 1.0;
+    }
+}
+
+void fg_load_inputs(fg_plan *plan, const fg_batch *batch, fg_share share) {
+    const int64_t width = plan->net->layer[0].fan_in;
+    const int64_t first = share.first_block * FG_ROW_BLOCK, wanted = first + share.blocks * FG_ROW_BLOCK;
+    const int64_t end = wanted < plan->rows ? wanted : plan->rows;
+    for (int64_t r = first; r < end; r++) {
+        const int64_t sample = batch->order ? batch->order[r] : r;
+        memcpy(row_of(plan, plan->activations, 0, r), fg_at(plan->net, batch->inputs, sample * width),
+               (size_t)width * plan->net->element_size);
+    }
+    if (plan->mode == FG_INFERENCE)
+        fg_level_write_ones(plan, 0, first, end - first);
+}
+
+void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
+    const fg_network *net = plan->net;
+    const fg_kernels *kernels = net->kernels;
+    const fg_layer *layer = &net->layer[l];
+    struct fg_linear_forward_args args = {.depth = layer->depth,
+                                          .activation = layer->activation,
+                                          .input_stride = plan->strides[l],
+                                          .output_stride = plan->strides[l + 1]};
+    const int keep_slope = plan->mode != FG_INFERENCE && layer->slope_stored;
+    for (int64_t p = share.first_panel; p < share.first_panel + share.panels; p++) {
+        const int64_t start = fg_panel_start(layer->vecs, p, kernels->panel_vecs), column = start * kernels->lanes;
+        args.vecs = fg_panel_vecs(layer->vecs, start, kernels->panel_vecs);
+        args.tail = (int)(p + 1 < layer->panels ? kernels->lanes : layer->fan_out - (layer->vecs - 1) * kernels->lanes);
+        args.weights = fg_at(net, layer->weights, column * layer->depth);
+        for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
+            const int64_t row = b * FG_ROW_BLOCK;
+            args.rows = rows_in_block(plan, b);
+            args.input = row_of(plan, plan->activations, l, row);
+            args.output = fg_at(net, row_of(plan, plan->activations, l + 1, row), column);
+            args.slope = keep_slope ? fg_at(net, row_of(plan, plan->deltas, l + 1, row), column) : NULL;
+            args.sums = plan->mode == FG_INFERENCE
+                            ? NULL
+                            : plan->forward_sums[l] + (p * plan->blocks + b) * FG_FORWARD_SUMS;
+            kernels->linear_forward(&args);
+            if (plan->mode == FG_INFERENCE && p + 1 == layer->panels)
+                fg_level_write_ones(plan, l + 1, row, args.rows);
+        }
+    }
+}
+
+/* The input has no activation: its derivative is 1. */
+static struct fg_derivative derivative_of(const fg_plan *plan, int level, int64_t row, int64_t column) {
+    struct fg_derivative d = {.output = fg_at(plan->net, row_of(plan, plan->activations, level, row), column),
+                              .slope = fg_at(plan->net, row_of(plan, plan->deltas, level, row), column),
+                              .stride = plan->strides[level],
+                              .slope_below = 1.0};
+    if (level > 0) {
+        d.slope_stored = plan->net->layer[level - 1].slope_stored;
+        d.slope_below = plan->net->layer[level - 1].slope_below;
+    }
+    return d;
+}
+
+static double loss_scale(fg_loss loss, int64_t rows, int64_t columns) {
+    static const int per_sample[] = {
+#define FG_LOSS(name, per_sample) per_sample,
+#include "losses.def"
+#undef FG_LOSS
+    };
+    if (per_sample[loss] < 0)
+        return 1.0;
+    return 1.0 / ((double)rows * (per_sample[loss] ? 1.0 : (double)columns));
+}
+
+void fg_compute_loss(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_share share, void *scratch) {
+    const fg_network *net = plan->net;
+    const int64_t columns = net->layer[net->layers - 1].fan_out;
+    struct fg_loss_args args = {.kind = loss,
+                                .columns = columns,
+                                .batch = batch,
+                                .scale = loss_scale(loss, plan->rows, columns),
+                                .scratch = scratch};
+    for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
+        args.first_row = b * FG_ROW_BLOCK;
+        args.rows = rows_in_block(plan, b);
+        args.output = derivative_of(plan, net->layers, args.first_row, 0);
+        args.value = plan->losses + b;
+        args.sum_of_squares = plan->backward_sums[net->layers] + b;
+        net->kernels->loss(&args);
+    }
+}
+
+/* Deltas of `level` from those of the level above, through the weights between them. */
+void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scratch) {
+    const fg_network *net = plan->net;
+    const fg_kernels *kernels = net->kernels;
+    const fg_layer *layer = &net->layer[level];
+    const int64_t vecs = fg_vecs(layer->fan_in, kernels->lanes);
+    struct fg_transpose_panel_args transpose = {
+        .weights = layer->weights, .depth = layer->depth, .columns = layer->fan_out, .out = scratch};
+    struct fg_linear_backward_data_args args = {
+        .depth = layer->fan_out, .delta_stride = plan->strides[level + 1], .weights = scratch};
+    for (int64_t p = share.first_panel; p < share.first_panel + share.panels; p++) {
+        const int64_t start = fg_panel_start(vecs, p, kernels->panel_vecs), column = start * kernels->lanes;
+        args.vecs = transpose.vecs = fg_panel_vecs(vecs, start, kernels->panel_vecs);
+        transpose.first_row = column;
+        transpose.rows = layer->fan_in - column;
+        kernels->transpose_panel(&transpose);
+        for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
+            const int64_t row = b * FG_ROW_BLOCK;
+            args.rows = rows_in_block(plan, b);
+            args.delta = row_of(plan, plan->deltas, level + 1, row);
+            args.below = derivative_of(plan, level, row, column);
+            args.sum_of_squares = plan->backward_sums[level] + p * plan->blocks + b;
+            kernels->linear_backward_data(&args);
+        }
+    }
+}
+
+void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const struct fg_update *update,
+                               const fg_optimizer *optimizer) {
+    const fg_network *net = plan->net;
+    const fg_layer *layer = &net->layer[unit->layer];
+    const int64_t at = unit->column * layer->depth + unit->first * unit->vecs * net->kernels->lanes;
+    struct fg_linear_backward_weights_args args = {
+        .rows = unit->rows,
+        .depth = plan->rows,
+        .vecs = unit->vecs,
+        .input = fg_at(net, plan->activations[unit->layer], unit->first),
+        .input_stride = plan->strides[unit->layer],
+        .delta = fg_at(net, plan->deltas[unit->layer + 1], unit->column),
+        .delta_stride = plan->strides[unit->layer + 1],
+        .weights = fg_at(net, layer->weights, at),
+        .gradient = plan->gradients ? fg_at(net, plan->gradients[unit->layer], at) : NULL,
+        .update = update,
+        .sums = unit->sums,
+    };
+    for (int s = 0; optimizer && s < optimizer->state_count; s++)
+        args.states[s] = fg_at(net, optimizer->state[s][unit->layer], at);
+    net->kernels->linear_backward_weights(&args);
+}

@@ -1,0 +1,108 @@
+/* Networks: creation, and the way in and out of the packed parameters. */
+#include "network.h"
+#include "layout.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void carve_network(void *owner, fg_arena *arena) {
+    fg_network *net = owner;
+    for (int l = 0; l < net->layers; l++)
+        net->layer[l].weights = fg_arena_take(arena, net->layer[l].parameters, net->element_size);
+}
+
+static fg_layer describe_layer(const fg_network *net, int64_t fan_in, int64_t fan_out, fg_activation activation) {
+    static const struct {
+        int piecewise;
+        double slope_below;
+    } traits[] = {
+#define FG_ACTIVATION(name, is_piecewise, slope_below) {is_piecewise, slope_below},
+#include "activations.def"
+#undef FG_ACTIVATION
+    };
+    fg_layer layer = {.fan_in = fan_in, .fan_out = fan_out, .activation = activation};
+    layer.depth = fan_in + net->has_bias;
+    layer.vecs = fg_vecs(fan_out, net->kernels->lanes);
+    layer.panels = fg_panels(layer.vecs, net->kernels->panel_vecs);
+    layer.slope_stored = !traits[activation].piecewise;
+    layer.slope_below = traits[activation].slope_below;
+    layer.parameters = (size_t)(layer.depth * layer.vecs * net->kernels->lanes);
+    return layer;
+}
+
+fg_status fg_network_create(fg_network **out, fg_isa isa, fg_dtype dtype, int layers, const int64_t *sizes,
+                            const fg_activation *activations, int has_bias) {
+    fg_network *net = calloc(1, sizeof *net);
+    if (!net)
+        return FG_ERR_MEMORY;
+    net->kernels = fg_find_kernels(isa, dtype);
+    net->layers = layers;
+    net->has_bias = has_bias;
+    net->element_size = dtype == FG_F32 ? sizeof(float) : sizeof(double);
+    net->layer = calloc((size_t)layers, sizeof *net->layer);
+    if (net->layer)
+        for (int l = 0; l < layers; l++)
+            net->layer[l] = describe_layer(net, sizes[l], sizes[l + 1], activations[l]);
+    if (!net->layer || fg_arena_build(&net->arena, carve_network, net)) {
+        fg_network_destroy(net);
+        return FG_ERR_MEMORY;
+    }
+    *out = net;
+    return FG_OK;
+}
+
+void fg_network_destroy(fg_network *net) {
+    if (!net)
+        return;
+    fg_arena_free(&net->arena);
+    free(net->layer);
+    free(net);
+}
+
+typedef void copy_row(void *packed, void *plain, size_t bytes);
+
+static void to_packed(void *packed, void *plain, size_t bytes) {
+    memcpy(packed, plain, bytes);
+}
+
+static void from_packed(void *packed, void *plain, size_t bytes) {
+    memcpy(plain, packed, bytes);
+}
+
+static void for_each_piece(const fg_network *net, int l, void *packed, int64_t first, int64_t rows, void *plain,
+                           copy_row *copy) {
+    const fg_layer *layer = &net->layer[l];
+    const int lanes = net->kernels->lanes;
+    for (int64_t start = 0; start < layer->vecs;) {
+        const int vecs = fg_panel_vecs(layer->vecs, start, net->kernels->panel_vecs);
+        const int64_t column = start * lanes, width = (int64_t)vecs * lanes;
+        const int64_t columns = layer->fan_out - column < width ? layer->fan_out - column : width;
+        for (int64_t k = 0; k < rows; k++)
+            copy(fg_at(net, packed, column * layer->depth + (first + k) * width),
+                 fg_at(net, plain, k * layer->fan_out + column), (size_t)columns * net->element_size);
+        start += vecs;
+    }
+}
+
+void fg_pack(const fg_network *net, int l, void *packed, int64_t first, int64_t rows, const void *in) {
+    for_each_piece(net, l, packed, first, rows, (void *)in, to_packed);
+}
+
+void fg_unpack(const fg_network *net, int l, const void *packed, int64_t first, int64_t rows, void *out) {
+    for_each_piece(net, l, (void *)packed, first, rows, out, from_packed);
+}
+
+void fg_network_set_weights(fg_network *net, int l, const void *weights) {
+    fg_pack(net, l, net->layer[l].weights, 0, net->layer[l].fan_in, weights);
+}
+
+void fg_network_get_weights(const fg_network *net, int l, void *weights) {
+    fg_unpack(net, l, net->layer[l].weights, 0, net->layer[l].fan_in, weights);
+}
+
+void fg_network_set_bias(fg_network *net, int l, const void *bias) {
+    fg_pack(net, l, net->layer[l].weights, net->layer[l].fan_in, net->has_bias, bias);
+}
+
+void fg_network_get_bias(const fg_network *net, int l, void *bias) {
+    fg_unpack(net, l, net->layer[l].weights, net->layer[l].fan_in, net->has_bias, bias);
+}

@@ -1,0 +1,34 @@
+/* A network's shape and packed parameters, as the drivers see them. */
+#ifndef FG_NETWORK_H
+#define FG_NETWORK_H
+#include "arena.h"
+#include "kernels.h"
+
+typedef struct fg_layer {
+    int64_t fan_in, fan_out;
+    int64_t depth;  /* rows of W as stored: fan_in, and one for the bias */
+    int64_t vecs;   /* fan_out in vectors */
+    int64_t panels; /* of the forward product */
+    fg_activation activation;
+    int slope_stored;
+    double slope_below;
+    size_t parameters; /* elements of `weights`: depth * vecs * lanes */
+    void *weights;     /* packed, see kernels.h */
+} fg_layer;
+
+struct fg_network {
+    const fg_kernels *kernels;
+    int layers, has_bias;
+    size_t element_size;
+    fg_layer *layer; /* [layers] */
+    fg_arena arena;
+};
+
+/* Between a plain matrix and rows [first, first + rows) of a layer's packed form. */
+void fg_unpack(const fg_network *, int layer, const void *packed, int64_t first, int64_t rows, void *out);
+void fg_pack(const fg_network *, int layer, void *packed, int64_t first, int64_t rows, const void *in);
+
+static inline void *fg_at(const fg_network *net, const void *base, int64_t element) {
+    return (char *)base + element * (int64_t)net->element_size;
+}
+#endif

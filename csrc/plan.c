@@ -1,0 +1,179 @@
+/* Plans: how large everything is, where it lies, and which schedule suits the shape. */
+#include "plan.h"
+#include "layout.h"
+#include <stdlib.h>
+
+static int64_t level_width(const fg_network *net, int level) {
+    return level == 0 ? net->layer[0].fan_in : net->layer[level - 1].fan_out;
+}
+
+int64_t fg_level_panels(const fg_plan *plan, int level) {
+    const fg_kernels *k = plan->net->kernels;
+    return fg_panels(fg_vecs(level_width(plan->net, level), k->lanes), k->panel_vecs);
+}
+
+static void *take_pointers(fg_arena *arena, int count) { return fg_arena_take(arena, (size_t)count, sizeof(void *)); }
+
+/* Stores an array's address once the table that holds it exists. */
+static void place(fg_arena *arena, void **slot, int index, size_t count, size_t size) {
+    void *array = fg_arena_take(arena, count, size);
+    if (arena->base)
+        slot[index] = array;
+}
+
+static size_t level_elements(const fg_plan *plan, int level) {
+    return (size_t)(plan->capacity * fg_row_stride(level_width(plan->net, level), (int64_t)plan->net->element_size));
+}
+
+static void carve_levels(fg_plan *plan, fg_arena *arena) {
+    const fg_network *net = plan->net;
+    const int levels = net->layers + 1;
+    plan->strides = fg_arena_take(arena, (size_t)levels, sizeof *plan->strides);
+    plan->activations = take_pointers(arena, levels);
+    plan->deltas = take_pointers(arena, levels);
+    if (arena->base)
+        for (int level = 0; level < levels; level++)
+            plan->strides[level] = fg_row_stride(level_width(net, level), (int64_t)net->element_size);
+    if (plan->mode == FG_INFERENCE) {
+        size_t widest = 0;
+        for (int level = 0; level < levels; level++)
+            if (level_elements(plan, level) > widest)
+                widest = level_elements(plan, level);
+        void *const even = fg_arena_take(arena, widest, net->element_size);
+        void *const odd = fg_arena_take(arena, widest, net->element_size);
+        for (int level = 0; arena->base && level < levels; level++)
+            plan->activations[level] = level % 2 ? odd : even;
+        return;
+    }
+    for (int level = 0; level < levels; level++) {
+        place(arena, plan->activations, level, level_elements(plan, level), net->element_size);
+        if (level > 0 || plan->mode == FG_GRADIENTS)
+            place(arena, plan->deltas, level, level_elements(plan, level), net->element_size);
+    }
+}
+
+static void carve_sums(fg_plan *plan, fg_arena *arena) {
+    const fg_network *net = plan->net;
+    plan->forward_sums = take_pointers(arena, net->layers);
+    plan->backward_sums = take_pointers(arena, net->layers + 1);
+    plan->losses = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
+    for (int l = 0; l < net->layers; l++)
+        place(arena, (void **)plan->forward_sums, l, (size_t)(net->layer[l].panels * plan->blocks * FG_FORWARD_SUMS),
+              sizeof(double));
+    for (int level = 0; level <= net->layers; level++)
+        place(arena, (void **)plan->backward_sums, level, (size_t)(fg_level_panels(plan, level) * plan->blocks),
+              sizeof(double));
+}
+
+static int64_t units_of(const fg_network *net, int l) {
+    return net->layer[l].panels * (fg_ceil_div(net->layer[l].fan_in, FG_WEIGHT_BLOCK) + net->has_bias);
+}
+
+/* The bias is a unit of its own at the end of each panel, since its norm is reported apart. */
+static void describe_units(fg_plan *plan, double *sums) {
+    const fg_network *net = plan->net;
+    fg_weight_unit *unit = plan->unit;
+    double cost = 0.0;
+    for (int l = 0; l < net->layers; l++) {
+        const fg_layer *layer = &net->layer[l];
+        plan->first_unit[l] = unit - plan->unit;
+        for (int64_t p = 0; p < layer->panels; p++) {
+            const int64_t start = fg_panel_start(layer->vecs, p, net->kernels->panel_vecs);
+            for (int64_t first = 0; first < layer->depth;) {
+                const int64_t end = first < layer->fan_in ? layer->fan_in : layer->depth;
+                *unit = (fg_weight_unit){.layer = l,
+                                         .vecs = fg_panel_vecs(layer->vecs, start, net->kernels->panel_vecs),
+                                         .column = start * net->kernels->lanes,
+                                         .first = first,
+                                         .rows = end - first < FG_WEIGHT_BLOCK ? end - first : FG_WEIGHT_BLOCK,
+                                         .cost_before = cost,
+                                         .sums = sums};
+                cost += (double)(unit->rows * unit->vecs);
+                first += unit->rows;
+                sums += FG_UPDATE_SUMS;
+                unit++;
+            }
+        }
+    }
+    plan->first_unit[net->layers] = plan->units;
+}
+
+static void carve_units(fg_plan *plan, fg_arena *arena) {
+    const fg_network *net = plan->net;
+    double *sums;
+    plan->units = 0;
+    for (int l = 0; l < net->layers; l++)
+        plan->units += units_of(net, l);
+    plan->unit = fg_arena_take(arena, (size_t)plan->units, sizeof *plan->unit);
+    plan->first_unit = fg_arena_take(arena, (size_t)net->layers + 1, sizeof *plan->first_unit);
+    sums = fg_arena_take(arena, (size_t)(plan->units * FG_UPDATE_SUMS), sizeof(double));
+    if (arena->base)
+        describe_units(plan, sums);
+    if (plan->mode != FG_GRADIENTS)
+        return;
+    plan->gradients = take_pointers(arena, net->layers);
+    for (int l = 0; l < net->layers; l++)
+        place(arena, plan->gradients, l, net->layer[l].parameters, net->element_size);
+}
+
+/* A transposed panel is as deep as the widest layer above; a loss needs one row of outputs. */
+static void carve_scratch(fg_plan *plan, fg_arena *arena) {
+    const fg_network *net = plan->net;
+    const int64_t width = (int64_t)net->kernels->panel_vecs * net->kernels->lanes;
+    int64_t deepest = 0;
+    for (int l = 0; l < net->layers; l++)
+        if (net->layer[l].vecs * net->kernels->lanes > deepest)
+            deepest = net->layer[l].vecs * net->kernels->lanes;
+    plan->scratch = take_pointers(arena, plan->threads);
+    for (int t = 0; t < plan->threads; t++)
+        place(arena, plan->scratch, t, (size_t)(deepest * width), net->element_size);
+}
+
+static void carve_plan(void *owner, fg_arena *arena) {
+    fg_plan *plan = owner;
+    carve_levels(plan, arena);
+    if (plan->mode == FG_INFERENCE)
+        return;
+    carve_sums(plan, arena);
+    carve_units(plan, arena);
+    carve_scratch(plan, arena);
+}
+
+/* Layers whose weights fit a core's second-level cache beside its rows are passed through whole; larger ones are shared. */
+static fg_schedule choose_schedule(const fg_network *net, int64_t blocks, int threads) {
+    enum { SLICED_UP_TO = 1 << 20 };
+    for (int l = 0; l < net->layers; l++)
+        if (net->layer[l].parameters * net->element_size > SLICED_UP_TO || blocks < threads)
+            return FG_LAYER_SYNCHRONOUS;
+    return FG_BATCH_SLICED;
+}
+
+fg_status fg_plan_create(fg_plan **out, fg_network *net, int64_t capacity, fg_plan_mode mode) {
+    fg_plan *plan = calloc(1, sizeof *plan);
+    if (!plan)
+        return FG_ERR_MEMORY;
+    plan->net = net;
+    plan->mode = mode;
+    plan->capacity = capacity;
+    plan->blocks = fg_ceil_div(capacity, FG_ROW_BLOCK);
+    plan->threads = fg_threads();
+    plan->schedule = choose_schedule(net, plan->blocks, plan->threads);
+    for (int l = 0; l < net->layers; l++)
+        plan->flops_per_row += 6.0 * (double)net->layer[l].fan_in * (double)net->layer[l].fan_out;
+    if (fg_arena_build(&plan->arena, carve_plan, plan)) {
+        free(plan);
+        return FG_ERR_MEMORY;
+    }
+    if (mode != FG_INFERENCE)
+        for (int level = 0; level <= net->layers; level++)
+            fg_level_write_ones(plan, level, 0, capacity);
+    *out = plan;
+    return FG_OK;
+}
+
+void fg_plan_destroy(fg_plan *plan) {
+    if (!plan)
+        return;
+    fg_arena_free(&plan->arena);
+    free(plan);
+}

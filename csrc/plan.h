@@ -1,0 +1,68 @@
+/* A plan's workspace and schedule, as the drivers see them. Nothing here is allocated in a step. */
+#ifndef FG_PLAN_H
+#define FG_PLAN_H
+#include "optim.h"
+#include "threading.h"
+
+/* Which way a step is shared among threads. The choice never changes a bit of the result. */
+typedef enum {
+    FG_BATCH_SLICED,      /* each thread takes its rows through all layers: two barriers a step */
+    FG_LAYER_SYNCHRONOUS, /* all threads share each layer: a barrier a layer each way */
+} fg_schedule;
+
+/* A unit of backward-weights work: rows [first, first + rows) of one panel of one layer's W. */
+typedef struct fg_weight_unit {
+    int layer, vecs;
+    int64_t column, first, rows;
+    double cost_before; /* of all units before this one */
+    double *sums;       /* [FG_UPDATE_SUMS] */
+} fg_weight_unit;
+
+struct fg_plan {
+    fg_network *net;
+    fg_plan_mode mode;
+    int64_t capacity, blocks; /* rows, and row blocks of that many rows */
+    fg_schedule schedule;
+    double flops_per_row; /* of a whole step */
+
+    /* Level 0 is the input, level l + 1 the output of layer l. */
+    void **activations; /* [layers + 1]: each [capacity][stride]; inference keeps two and alternates */
+    void **deltas;      /* [layers + 1]: each [capacity][stride], f' until backward replaces it; NULL in inference */
+    int64_t *strides;   /* [layers + 1] */
+    void **gradients;   /* [layers]: like the weights, in mode FG_GRADIENTS */
+    void **scratch;     /* [threads]: a transposed panel */
+    int threads;
+
+    double **forward_sums;  /* [layers]: each [panels][blocks][FG_FORWARD_SUMS] */
+    double **backward_sums; /* [layers]: each [panels][blocks], of the layer's delta */
+    double *losses;         /* [blocks] */
+    int64_t units;
+    fg_weight_unit *unit; /* [units], layer by layer */
+    int64_t *first_unit;  /* [layers + 1] */
+    int64_t rows;         /* of the last forward pass */
+    fg_arena arena;
+};
+
+/* Rows [first, first + count) in blocks, and panels likewise: a thread's share of a layer. */
+typedef struct fg_share {
+    int64_t first_block, blocks, first_panel, panels;
+} fg_share;
+
+static inline const fg_layer *fg_layer_of(const fg_plan *plan, int l) { return &plan->net->layer[l]; }
+
+/* The 1 at the end of each of these rows, where the kernels do not write it. */
+void fg_level_write_ones(fg_plan *, int level, int64_t first_row, int64_t rows);
+
+/* The drivers of one layer, linear.c. Levels are numbered as above. */
+void fg_load_inputs(fg_plan *, const fg_batch *, fg_share);
+void fg_layer_forward(fg_plan *, int layer, fg_share);
+void fg_compute_loss(fg_plan *, const fg_batch *, fg_loss, fg_share, void *scratch);
+void fg_level_backward_data(fg_plan *, int level, fg_share, void *scratch);
+void fg_layer_backward_weights(fg_plan *, const fg_weight_unit *, const struct fg_update *, const fg_optimizer *);
+
+/* Panels of the product that computes a level's deltas. */
+int64_t fg_level_panels(const fg_plan *, int level);
+
+/* From the units' sums to a row of statistics, statistics.c. */
+void fg_collect_statistics(const fg_plan *, double *statistics /* [FG_STATISTICS][layers] */);
+#endif

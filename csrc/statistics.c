@@ -1,0 +1,60 @@
+/* From the units' partial sums, added in index order, to one row of statistics. */
+#include "plan.h"
+#include "layout.h"
+#include <math.h>
+
+/* Sum number `which` of every unit of a level: sums is [panels][plan->blocks][width]. */
+static double add_units(const fg_plan *plan, const double *sums, int64_t panels, int width, int which) {
+    const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
+    double total = 0.0;
+    for (int64_t p = 0; p < panels; p++)
+        for (int64_t b = 0; b < blocks; b++)
+            total += sums[(p * plan->blocks + b) * width + which];
+    return total;
+}
+
+typedef struct {
+    double gradient, bias_gradient, weight, update;
+} weight_sums;
+
+static weight_sums add_weight_units(const fg_plan *plan, int l) {
+    weight_sums total = {0};
+    for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++) {
+        const fg_weight_unit *unit = &plan->unit[u];
+        if (unit->first >= plan->net->layer[l].fan_in) {
+            total.bias_gradient += unit->sums[FG_SUM_GRADIENT_SQUARED];
+            continue;
+        }
+        total.gradient += unit->sums[FG_SUM_GRADIENT_SQUARED];
+        total.weight += unit->sums[FG_SUM_WEIGHT_SQUARED];
+        total.update += unit->sums[FG_SUM_UPDATE_SQUARED];
+    }
+    return total;
+}
+
+void fg_collect_statistics(const fg_plan *plan, double *statistics) {
+    const int layers = plan->net->layers;
+    for (int l = 0; l < layers; l++) {
+        const fg_layer *layer = &plan->net->layer[l];
+        const double *forward = plan->forward_sums[l];
+        const double entries = (double)plan->rows * (double)layer->fan_out;
+        const weight_sums w = add_weight_units(plan, l);
+        double row[FG_STATISTICS];
+        row[FG_STATISTIC_act_mean] =
+            add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_OUTPUT) / entries;
+        row[FG_STATISTIC_act_rms] =
+            sqrt(add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_OUTPUT_SQUARED) / entries);
+        row[FG_STATISTIC_deriv_mean] =
+            add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_ABS_SLOPE) / entries;
+        /* The loss works on whole rows: its sums are one panel's. */
+        row[FG_STATISTIC_delta_norm] =
+            sqrt(add_units(plan, plan->backward_sums[l + 1], l + 1 < layers ? layer->panels : 1, 1, 0));
+        row[FG_STATISTIC_grad_norm] = sqrt(w.gradient);
+        row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? sqrt(w.bias_gradient) : NAN;
+        row[FG_STATISTIC_weight_norm] = sqrt(w.weight);
+        row[FG_STATISTIC_update_norm] = sqrt(w.update);
+        row[FG_STATISTIC_update_ratio] = sqrt(w.update) / sqrt(w.weight);
+        for (int s = 0; s < FG_STATISTICS; s++)
+            statistics[s * layers + l] = row[s];
+    }
+}
