@@ -82,6 +82,7 @@ typedef struct fg_optimizer fg_optimizer;
 fg_status fg_optimizer_create(fg_optimizer **out, const fg_network *, const fg_optimizer_config *);
 void fg_optimizer_destroy(fg_optimizer *);
 int64_t fg_optimizer_steps(const fg_optimizer *);
+int fg_optimizer_states(fg_optimizer_kind); /* how many arrays it keeps for each parameter array */
 void fg_optimizer_set_lr(fg_optimizer *, double lr);
 
 /* A plan: the workspace of up to `capacity` rows, and the schedule. One thread at a time may use a plan. */
@@ -94,18 +95,21 @@ typedef struct fg_plan fg_plan;
 fg_status fg_plan_create(fg_plan **out, fg_network *, int64_t capacity, fg_plan_mode);
 void fg_plan_destroy(fg_plan *);
 
-/* A batch: row r is inputs[order[r]], or inputs[r] without an order; targets and labels likewise. */
+/* A batch: row r is sample order[first + r], or first + r without an order, of inputs and of targets or labels. */
 typedef struct {
-    int64_t rows;
+    int64_t first, rows;
     const void *inputs;     /* [..][sizes[0]] */
     const void *targets;    /* [..][sizes[layers]], or NULL where labels serve */
     const int64_t *labels;  /* [..] for cross_entropy, or NULL */
-    const int64_t *order;   /* [rows], or NULL */
+    const int64_t *order;   /* [..], or NULL */
 } fg_batch;
 
 void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs /* [rows][sizes[layers]], or NULL */);
 fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss,
                        double *statistics /* [FG_STATISTICS][layers], or NULL */);
+
+/* The loss alone, changing nothing. The plan's mode is not FG_INFERENCE. */
+void fg_plan_loss(fg_plan *, const fg_batch *, fg_loss, double *loss);
 
 /* Gradients of a loss, or of dL/d(output) after fg_plan_forward of the same rows. The plan's mode is FG_GRADIENTS. */
 void fg_plan_gradients(fg_plan *, const fg_batch *, fg_loss, double *loss);
@@ -117,7 +121,8 @@ void fg_plan_get_activation(const fg_plan *, int layer, void *out /* [rows][fan_
 void fg_plan_get_delta(const fg_plan *, int layer, void *out /* [rows][fan_out] */);
 void fg_plan_get_statistics(const fg_plan *, double *statistics /* [FG_STATISTICS][layers] */);
 
-/* Kernels on plain arrays of n elements, for tests and for the curious. */
+/* Kernels on plain arrays, for tests and for the curious: each packs its arguments, runs one kernel on the calling
+ * thread and unpacks the results. */
 typedef enum {
 #define FG_UNARY(name) FG_UNARY_##name,
 #include "unary.def"
@@ -127,6 +132,30 @@ typedef enum {
 const char *fg_unary_name(fg_unary);
 void fg_map_unary(fg_isa, fg_dtype, fg_unary, int64_t n, const void *x, void *y);
 void fg_map_activation(fg_isa, fg_dtype, fg_activation, int64_t n, const void *z, void *a, void *slope);
+
+fg_status fg_op_forward(fg_isa, fg_dtype, fg_activation, int64_t rows, int64_t fan_in, int64_t fan_out,
+                        const void *x /* [rows][fan_in] */, const void *w /* [fan_in][fan_out] */,
+                        const void *b /* [fan_out] */, void *output, void *slope /* both [rows][fan_out] */,
+                        double moments[3] /* mean, root mean square, mean |slope| */);
+fg_status fg_op_backward_data(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out,
+                              const void *delta /* [rows][fan_out] */, const void *w /* [fan_in][fan_out] */,
+                              const void *slope /* [rows][fan_in] */, void *out /* [rows][fan_in] */, double *norm);
+fg_status fg_op_backward_weights(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out,
+                                 const void *x /* [rows][fan_in] */, const void *delta /* [rows][fan_out] */,
+                                 void *dw /* [fan_in][fan_out] */, void *db /* [fan_out] */,
+                                 double norms[2] /* of dw and db */);
+fg_status fg_op_loss(fg_isa, fg_dtype, fg_loss, int64_t columns, const void *outputs /* [rows][columns] */,
+                     const fg_batch *, void *gradient /* [rows][columns] */, double *value);
+/* Applies gradient as step number steps + 1; w and the states are replaced. */
+fg_status fg_op_update(fg_isa, fg_dtype, const fg_optimizer_config *, int64_t steps, int64_t rows, int64_t columns,
+                       void *w, const void *gradient, void *const *states /* all [rows][columns] */,
+                       double norms[2] /* of w before, and of the increment */);
+
 double fg_fma_peak(fg_isa, fg_dtype, double seconds); /* FLOP/s of one thread doing nothing but multiply-adds */
 int64_t fg_allocations(void);                         /* made so far by every arena of the process */
+
+/* Index of the first of n values that is not finite, or -1. */
+int64_t fg_first_nonfinite(fg_dtype, int64_t n, const void *x);
+/* Index of the first of n labels outside [0, classes), or -1. */
+int64_t fg_first_bad_label(int64_t n, const int64_t *labels, int64_t classes);
 #endif

@@ -81,6 +81,10 @@ struct fg_transpose_panel_args {
     void *out; /* [columns rounded up to lanes][vecs * lanes] */
 };
 
+static inline int64_t fg_sample(const fg_batch *batch, int64_t row) {
+    return batch->order ? batch->order[batch->first + row] : batch->first + row;
+}
+
 /* Value and gradient of a loss in one pass; the gradient is multiplied by f' of the output layer on the way out. */
 struct fg_loss_args {
     fg_loss kind;

@@ -28,7 +28,7 @@ void fg_load_inputs(fg_plan *plan, const fg_batch *batch, fg_share share) {
     const int64_t first = share.first_block * FG_ROW_BLOCK, wanted = first + share.blocks * FG_ROW_BLOCK;
     const int64_t end = wanted < plan->rows ? wanted : plan->rows;
     for (int64_t r = first; r < end; r++) {
-        const int64_t sample = batch->order ? batch->order[r] : r;
+        const int64_t sample = fg_sample(batch, r);
         memcpy(row_of(plan, plan->activations, 0, r), fg_at(plan->net, batch->inputs, sample * width),
                (size_t)width * plan->net->element_size);
     }

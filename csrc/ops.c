@@ -1,6 +1,10 @@
-/* Kernels on plain arrays. */
-#include "kernels.h"
+/* Kernels on plain arrays: a network of one or two layers is built around the arrays, so that a kernel meets the layout
+ * and the drivers that it meets in a step. */
+#include "plan.h"
 #include "fpenv.h"
+#include "layout.h"
+#include <math.h>
+#include <string.h>
 #include <time.h>
 
 void fg_map_unary(fg_isa isa, fg_dtype dtype, fg_unary function, int64_t n, const void *x, void *y) {
@@ -18,23 +22,161 @@ void fg_map_activation(fg_isa isa, fg_dtype dtype, fg_activation function, int64
     fg_fpenv_leave(caller);
 }
 
-static double now(void) {
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+typedef struct {
+    fg_network *net;
+    fg_plan *plan;
+    fg_share all;
+    fg_fpenv caller;
+} bench;
+
+static fg_status set_up(bench *b, fg_isa isa, fg_dtype dtype, int layers, const int64_t *sizes, fg_activation activation,
+                        int64_t rows) {
+    const fg_activation activations[2] = {activation, FG_ACTIVATION_identity};
+    *b = (bench){0};
+    if (fg_network_create(&b->net, isa, dtype, layers, sizes, activations, 1))
+        return FG_ERR_MEMORY;
+    if (fg_plan_create(&b->plan, b->net, rows, FG_GRADIENTS)) {
+        fg_network_destroy(b->net);
+        return FG_ERR_MEMORY;
+    }
+    b->plan->rows = rows;
+    b->all = (fg_share){.blocks = fg_ceil_div(rows, FG_ROW_BLOCK)};
+    b->caller = fg_fpenv_enter();
+    return FG_OK;
 }
 
-double fg_fma_peak(fg_isa isa, fg_dtype dtype, double seconds) {
-    double flops, best = 0.0;
-    const struct fg_fma_chain_args args = {.count = 20000, .flops = &flops};
-    const double start = now();
-    while (now() - start < seconds) {
-        const double before = now();
-        double elapsed;
-        fg_find_kernels(isa, dtype)->fma_chain(&args);
-        elapsed = now() - before;
-        if (elapsed > 0.0 && flops / elapsed > best)
-            best = flops / elapsed;
+static void tear_down(bench *b) {
+    fg_fpenv_leave(b->caller);
+    fg_plan_destroy(b->plan);
+    fg_network_destroy(b->net);
+}
+
+static void fill_level(const bench *b, void *const *levels, int level, int64_t columns, const void *from) {
+    const size_t bytes = (size_t)columns * b->net->element_size;
+    for (int64_t r = 0; r < b->plan->rows; r++)
+        memcpy(fg_at(b->net, levels[level], r * b->plan->strides[level]), (const char *)from + (size_t)r * bytes, bytes);
+}
+
+fg_status fg_op_forward(fg_isa isa, fg_dtype dtype, fg_activation activation, int64_t rows, int64_t fan_in,
+                        int64_t fan_out, const void *x, const void *w, const void *b, void *output, void *slope,
+                        double moments[3]) {
+    const int64_t sizes[] = {fan_in, fan_out};
+    double statistics[FG_STATISTICS];
+    bench o;
+    if (set_up(&o, isa, dtype, 1, sizes, activation, rows))
+        return FG_ERR_MEMORY;
+    o.net->layer[0].slope_stored = 1;
+    o.all.panels = o.net->layer[0].panels;
+    fg_network_set_weights(o.net, 0, w);
+    fg_network_set_bias(o.net, 0, b);
+    fill_level(&o, o.plan->activations, 0, fan_in, x);
+    fg_layer_forward(o.plan, 0, o.all);
+    fg_plan_get_activation(o.plan, 0, output);
+    fg_plan_get_delta(o.plan, 0, slope);
+    fg_collect_statistics(o.plan, statistics);
+    moments[0] = statistics[FG_STATISTIC_act_mean];
+    moments[1] = statistics[FG_STATISTIC_act_rms];
+    moments[2] = statistics[FG_STATISTIC_deriv_mean];
+    tear_down(&o);
+    return FG_OK;
+}
+
+fg_status fg_op_backward_data(fg_isa isa, fg_dtype dtype, int64_t rows, int64_t fan_in, int64_t fan_out,
+                              const void *delta, const void *w, const void *slope, void *out, double *norm) {
+    const int64_t sizes[] = {1, fan_in, fan_out};
+    double statistics[2 * FG_STATISTICS];
+    bench o;
+    if (set_up(&o, isa, dtype, 2, sizes, FG_ACTIVATION_identity, rows))
+        return FG_ERR_MEMORY;
+    o.net->layer[0].slope_stored = 1;
+    o.all.panels = fg_level_panels(o.plan, 1);
+    fg_network_set_weights(o.net, 1, w);
+    fill_level(&o, o.plan->deltas, 1, fan_in, slope);
+    fill_level(&o, o.plan->deltas, 2, fan_out, delta);
+    fg_level_backward_data(o.plan, 1, o.all, o.plan->scratch[0]);
+    fg_plan_get_delta(o.plan, 0, out);
+    fg_collect_statistics(o.plan, statistics);
+    *norm = statistics[2 * FG_STATISTIC_delta_norm];
+    tear_down(&o);
+    return FG_OK;
+}
+
+fg_status fg_op_backward_weights(fg_isa isa, fg_dtype dtype, int64_t rows, int64_t fan_in, int64_t fan_out,
+                                 const void *x, const void *delta, void *dw, void *db, double norms[2]) {
+    const int64_t sizes[] = {fan_in, fan_out};
+    double statistics[FG_STATISTICS];
+    bench o;
+    if (set_up(&o, isa, dtype, 1, sizes, FG_ACTIVATION_identity, rows))
+        return FG_ERR_MEMORY;
+    fill_level(&o, o.plan->activations, 0, fan_in, x);
+    fill_level(&o, o.plan->deltas, 1, fan_out, delta);
+    for (int64_t u = 0; u < o.plan->units; u++)
+        fg_layer_backward_weights(o.plan, &o.plan->unit[u], NULL, NULL);
+    fg_plan_get_weight_gradient(o.plan, 0, dw);
+    fg_plan_get_bias_gradient(o.plan, 0, db);
+    fg_collect_statistics(o.plan, statistics);
+    norms[0] = statistics[FG_STATISTIC_grad_norm];
+    norms[1] = statistics[FG_STATISTIC_bias_grad_norm];
+    tear_down(&o);
+    return FG_OK;
+}
+
+fg_status fg_op_loss(fg_isa isa, fg_dtype dtype, fg_loss loss, int64_t columns, const void *outputs,
+                     const fg_batch *batch, void *gradient, double *value) {
+    const int64_t sizes[] = {1, columns};
+    bench o;
+    if (set_up(&o, isa, dtype, 1, sizes, FG_ACTIVATION_identity, batch->rows))
+        return FG_ERR_MEMORY;
+    fill_level(&o, o.plan->activations, 1, columns, outputs);
+    fg_compute_loss(o.plan, batch, loss, o.all, o.plan->scratch[0]);
+    fg_plan_get_delta(o.plan, 0, gradient);
+    *value = 0.0;
+    for (int64_t b = 0; b < o.all.blocks; b++)
+        *value += o.plan->losses[b];
+    tear_down(&o);
+    return FG_OK;
+}
+
+/* The gradient enters as identity^T @ gradient. */
+static void fill_identity(const bench *b) {
+    for (int64_t r = 0; r < b->plan->rows; r++) {
+        void *const at = fg_at(b->net, b->plan->activations[0], r * b->plan->strides[0] + r);
+        if (b->net->kernels->dtype == FG_F32)
+            *(float *)at = 1.0f;
+        else
+            *(double *)at = 1.0;
     }
-    return best;
+}
+
+fg_status fg_op_update(fg_isa isa, fg_dtype dtype, const fg_optimizer_config *config, int64_t steps, int64_t rows,
+                       int64_t columns, void *w, const void *gradient, void *const *states, double norms[2]) {
+    const int64_t sizes[] = {rows, columns};
+    double statistics[FG_STATISTICS];
+    struct fg_update update;
+    fg_optimizer *optimizer;
+    bench o;
+    if (set_up(&o, isa, dtype, 1, sizes, FG_ACTIVATION_identity, rows))
+        return FG_ERR_MEMORY;
+    if (fg_optimizer_create(&optimizer, o.net, config)) {
+        tear_down(&o);
+        return FG_ERR_MEMORY;
+    }
+    optimizer->steps = steps;
+    update = fg_optimizer_next(optimizer);
+    fg_network_set_weights(o.net, 0, w);
+    for (int s = 0; s < optimizer->state_count; s++)
+        fg_pack(o.net, 0, optimizer->state[s][0], 0, rows, states[s]);
+    fill_identity(&o);
+    fill_level(&o, o.plan->deltas, 1, columns, gradient);
+    for (int64_t u = 0; u < o.plan->units; u++)
+        fg_layer_backward_weights(o.plan, &o.plan->unit[u], &update, optimizer);
+    fg_network_get_weights(o.net, 0, w);
+    for (int s = 0; s < optimizer->state_count; s++)
+        fg_unpack(o.net, 0, optimizer->state[s][0], 0, rows, states[s]);
+    fg_collect_statistics(o.plan, statistics);
+    norms[0] = statistics[FG_STATISTIC_weight_norm];
+    norms[1] = statistics[FG_STATISTIC_update_norm];
+    fg_optimizer_destroy(optimizer);
+    tear_down(&o);
+    return FG_OK;
 }

@@ -15,18 +15,22 @@ static void carve_optimizer(void *owner, fg_arena *arena) {
     }
 }
 
-fg_status fg_optimizer_create(fg_optimizer **out, const fg_network *net, const fg_optimizer_config *config) {
+int fg_optimizer_states(fg_optimizer_kind kind) {
     static const int states[] = {
 #define FG_OPTIMIZER(name, states) states,
 #include "optimizers.def"
 #undef FG_OPTIMIZER
     };
+    return states[kind];
+}
+
+fg_status fg_optimizer_create(fg_optimizer **out, const fg_network *net, const fg_optimizer_config *config) {
     fg_optimizer *o = calloc(1, sizeof *o);
     if (!o)
         return FG_ERR_MEMORY;
     o->config = *config;
     o->net = net;
-    o->state_count = states[config->kind];
+    o->state_count = fg_optimizer_states(config->kind);
     if (fg_arena_build(&o->arena, carve_optimizer, o)) {
         free(o);
         return FG_ERR_MEMORY;

@@ -14,7 +14,8 @@ typedef struct {
     fg_loss loss;
     fg_optimizer *optimizer; /* NULL: gradients only */
     struct fg_update update;
-    int forward, backward;
+    int forward;
+    enum { NOTHING_MORE, LOSS, ALL_GRADIENTS } then;
     double loss_value;
 } pass;
 
@@ -48,12 +49,15 @@ static void run_forward(pass *p, int thread, int threads, fg_team *team) {
     }
 }
 
+static void run_loss(pass *p, int thread, int threads, fg_team *team) {
+    between_layers(p->plan, team);
+    fg_compute_loss(p->plan, p->batch, p->loss, share_of(p->plan, 1, thread, threads), p->plan->scratch[thread]);
+}
+
 static void run_backward_data(pass *p, int thread, int threads, fg_team *team) {
     fg_plan *plan = p->plan;
     void *const scratch = plan->scratch[thread];
     const int lowest = plan->mode == FG_GRADIENTS ? 0 : 1;
-    between_layers(plan, team);
-    fg_compute_loss(plan, p->batch, p->loss, share_of(plan, 1, thread, threads), scratch);
     for (int level = plan->net->layers - 1; level >= lowest; level--) {
         between_layers(plan, team);
         fg_level_backward_data(plan, level, share_of(plan, fg_level_panels(plan, level), thread, threads), scratch);
@@ -92,9 +96,11 @@ static void run_pass(void *context, int thread, int threads, fg_team *team) {
     pass *p = context;
     if (p->forward)
         run_forward(p, thread, threads, team);
-    if (!p->backward)
+    if (p->then == NOTHING_MORE)
         return;
-    run_backward_data(p, thread, threads, team);
+    run_loss(p, thread, threads, team);
+    if (p->then == ALL_GRADIENTS)
+        run_backward_data(p, thread, threads, team);
     fg_barrier(team);
     if (thread == 0)
         p->loss_value = total_loss(p->plan);
@@ -103,13 +109,14 @@ static void run_pass(void *context, int thread, int threads, fg_team *team) {
         if (!isfinite(p->loss_value))
             return;
     }
-    run_backward_weights(p, thread, threads);
+    if (p->then == ALL_GRADIENTS)
+        run_backward_weights(p, thread, threads);
 }
 
 /* One thread for each FLOPS_WORTH_A_THREAD of work, about ten microseconds. */
 static void execute(pass *p, int64_t rows) {
     enum { FLOPS_WORTH_A_THREAD = 2000000 };
-    const double flops = p->plan->flops_per_row * (double)rows * (p->backward ? 1.0 : 1.0 / 3.0);
+    const double flops = p->plan->flops_per_row * (double)rows * (p->then == ALL_GRADIENTS ? 1.0 : 1.0 / 3.0);
     const double worth = flops / FLOPS_WORTH_A_THREAD;
     const int threads = worth < p->plan->threads ? (int)worth : p->plan->threads;
     const int64_t allocations_before = fg_allocations();
@@ -137,7 +144,7 @@ void fg_plan_forward(fg_plan *plan, const fg_batch *batch, void *outputs) {
 
 fg_status fg_plan_step(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_optimizer *optimizer, double *value,
                        double *statistics) {
-    pass p = {.plan = plan, .batch = batch, .loss = loss, .optimizer = optimizer, .forward = 1, .backward = 1};
+    pass p = {.plan = plan, .batch = batch, .loss = loss, .optimizer = optimizer, .forward = 1, .then = ALL_GRADIENTS};
     p.update = fg_optimizer_next(optimizer);
     execute(&p, batch->rows);
     *value = p.loss_value;
@@ -150,14 +157,20 @@ fg_status fg_plan_step(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_op
 }
 
 void fg_plan_gradients(fg_plan *plan, const fg_batch *batch, fg_loss loss, double *value) {
-    pass p = {.plan = plan, .batch = batch, .loss = loss, .forward = 1, .backward = 1};
+    pass p = {.plan = plan, .batch = batch, .loss = loss, .forward = 1, .then = ALL_GRADIENTS};
+    execute(&p, batch->rows);
+    *value = p.loss_value;
+}
+
+void fg_plan_loss(fg_plan *plan, const fg_batch *batch, fg_loss loss, double *value) {
+    pass p = {.plan = plan, .batch = batch, .loss = loss, .forward = 1, .then = LOSS};
     execute(&p, batch->rows);
     *value = p.loss_value;
 }
 
 void fg_plan_backward(fg_plan *plan, const void *output_gradient) {
     const fg_batch batch = {.rows = plan->rows, .targets = output_gradient};
-    pass p = {.plan = plan, .batch = &batch, .loss = FG_LOSS_inner_product, .backward = 1};
+    pass p = {.plan = plan, .batch = &batch, .loss = FG_LOSS_inner_product, .then = ALL_GRADIENTS};
     execute(&p, plan->rows);
 }
 

@@ -1,7 +1,7 @@
 /* The activations of activations.def: value f(z) and slope f'(z), accurate in the tails until they leave the normal range.
  *
  * Each is written in t = e^(-|.|), which both share and which cannot overflow, with one division. Left of zero, value and
- * slope are t times a factor that may exceed 1: v_sink multiplies them while t is still lifted. NaN gives NaN.
+ * slope are t times a factor that may exceed 1: v_times_exp gives the product before it flushes. NaN gives NaN.
  */
 #define LEAKY_SLOPE ((real)0.01)
 #define SELU_SCALE ((real)1.0507009873554804934193349852946)
@@ -13,7 +13,6 @@
 #endif
 
 static inline mask v_positive(vec z) { return v_lt(v_zero(), z); }
-static inline vec v_sink(exp_tail t, vec factor) { return t.lifted * factor * v_set1(EXP_SINK); }
 static inline vec v_size_up_to(vec z, real bound) { return v_at_most(v_abs(z), bound); }
 
 /* 1 right of zero, `below` elsewhere, NaN for NaN. */
@@ -46,24 +45,23 @@ static inline void activate_selu(vec z, vec *a, vec *slope) {
     const exp_tail t = v_exp_tail(-v_size_up_to(z, -EXP_LIFTED_LOWER));
     const vec right = v_set1(SELU_SCALE), left = v_set1(SELU_SCALE_ALPHA);
     *a = v_select(v_positive(z), right * z, left * t.minus1);
-    *slope = v_select(v_positive(z), right, v_sink(t, left));
+    *slope = v_select(v_positive(z), right, v_times_exp(left, t));
 }
 
-/* z Phi(z) with Phi(-m) = e^(-m^2/2) erfcx(m/sqrt(2)) / 2; slope Phi(z) + z phi(z). */
+/* z Phi(z), slope Phi(z) + z phi(z). */
 static inline void activate_gelu(vec z, vec *a, vec *slope) {
-    const vec m = v_size_up_to(z, ERFCX_BOUND / SQRT_HALF);
+    const vec m = v_size_up_to(z, NORMAL_TAIL_BOUND), tail = v_normal_tail(m), peak = v_set1(INV_SQRT_2PI) * m;
     const exp_tail t = v_gauss(m, (real)0.5);
-    const vec ratio = v_set1((real)0.5) * v_erfcx(v_set1(SQRT_HALF) * m), density = v_set1(INV_SQRT_2PI) * m;
-    const vec phi = v_set1(1) - t.value * ratio;
-    *a = v_select(v_positive(z), z * phi, -v_sink(t, m * ratio));
-    *slope = v_select(v_positive(z), v_fma(t.value, density, phi), v_sink(t, ratio - density));
+    const vec phi = v_fma(-t.value, tail, v_set1(1));
+    *a = v_select(v_positive(z), z * phi, -v_times_exp(m * tail, t));
+    *slope = v_select(v_positive(z), v_fma(t.value, peak, phi), v_times_exp(tail - peak, t));
 }
 
 /* z sigma(g(z)) for an odd g, given m = |z| as far as it matters, t = e^(-|g|) and m g'(m). */
 static inline void v_gated(vec z, vec m, exp_tail t, vec growth, vec *a, vec *slope) {
     const vec one = v_set1(1), inverse = one / (one + t.value), steep = growth * inverse;
-    *a = v_select(v_positive(z), z * inverse, -v_sink(t, m * inverse));
-    *slope = v_select(v_positive(z), v_fma(steep * t.value, inverse, inverse), v_sink(t, (one - steep) * inverse));
+    *a = v_select(v_positive(z), z * inverse, -v_times_exp(m * inverse, t));
+    *slope = v_select(v_positive(z), v_fma(steep * t.value, inverse, inverse), v_times_exp((one - steep) * inverse, t));
 }
 
 static inline void activate_silu(vec z, vec *a, vec *slope) {
@@ -111,8 +109,8 @@ static inline void activate_mish(vec z, vec *a, vec *slope) {
     const vec curve = four * m * (one + t);
     const vec left_slope = (v_fma(t2, d, -curve) * inverse) * inverse;
     const vec right_slope = v_fma(n_right, inverse, (curve * t * inverse) * (t * inverse));
-    *a = v_select(right, z * (n_right * inverse), -v_sink(tail, m * t2 * inverse));
-    *slope = v_select(right, right_slope, v_sink(tail, left_slope));
+    *a = v_select(right, z * (n_right * inverse), -v_times_exp(m * t2 * inverse, tail));
+    *slope = v_select(right, right_slope, v_times_exp(left_slope, tail));
 }
 
 #undef LEAKY_SLOPE

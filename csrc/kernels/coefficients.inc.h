@@ -1,10 +1,12 @@
-/* Constants and polynomial tables of vmath.inc.h, ascending powers. Written by coefficients.py: edit that. */
+/* Constants and tables of vmath.inc.h, ascending powers. Written by coefficients.py: edit that. */
 #if FG_REAL_BITS == 32
 #define LOG2_E 1.442695f
+#define SQRT_HALF 0.70710677f
+#define SQRT_2 1.4142135f
+#define SQRT_2PI 2.5066283f
+#define INV_SQRT_2PI 0.3989423f
 #define LN2_HIGH 0.69314575f
 #define LN2_LOW 1.4286068e-06f
-#define SQRT_HALF 0.70710677f
-#define INV_SQRT_2PI 0.3989423f
 #define GELU_LINEAR_HIGH 1.595769f
 #define GELU_LINEAR_LOW 7.386861e-08f
 #define GELU_CUBIC_HIGH 0.071354814f
@@ -40,29 +42,31 @@ static const real ERF_REDUCED[] = {
     -0.000675648f,
 };
 
-/* e^(x^2) erfc(x), 0 <= x <= ERFCX_BOUND: degree 4 over 5, all terms positive; within 2^-27.0. */
-#define ERFCX_BOUND ((real)9.5)
-static const real ERFCX_NUMERATOR[] = {
-    1.0f,
-    1.2444665f,
-    0.7381847f,
-    0.23244685f,
-    0.033507142f,
+/* (2 + m A') / B = 1 / tail(m) - sqrt(2 pi) m, tail(m) = e^(m^2/2) Phi(-m), 0 <= m <= NORMAL_TAIL_BOUND:
+ * degree 4 over 5, all terms positive; tail(m) within 2^-29.6. */
+#define NORMAL_TAIL_BOUND ((real)13.45)
+static const real NORMAL_TAIL_A[] = {
+    1.2736404f,
+    0.4232699f,
+    0.07661945f,
+    0.006470044f,
 };
-static const real ERFCX_DENOMINATOR[] = {
+static const real NORMAL_TAIL_B[] = {
     1.0f,
-    2.3728464f,
-    2.4156437f,
-    1.3376856f,
-    0.4120261f,
-    0.059389208f,
+    1.0922499f,
+    0.57245725f,
+    0.17377871f,
+    0.030577555f,
+    0.0025809645f,
 };
 #else
 #define LOG2_E 1.4426950408889634
+#define SQRT_HALF 0.7071067811865476
+#define SQRT_2 1.4142135623730951
+#define SQRT_2PI 2.5066282746310007
+#define INV_SQRT_2PI 0.3989422804014327
 #define LN2_HIGH 0.6931471805598903
 #define LN2_LOW 5.497923018708371e-14
-#define SQRT_HALF 0.7071067811865476
-#define INV_SQRT_2PI 0.3989422804014327
 #define GELU_LINEAR_HIGH 1.5957691216057306
 #define GELU_LINEAR_LOW 1.223515168339221e-16
 #define GELU_CUBIC_HIGH 0.07135481627260024
@@ -113,33 +117,33 @@ static const real ERF_REDUCED[] = {
     1.1472499701094691e-08,
 };
 
-/* e^(x^2) erfc(x), 0 <= x <= ERFCX_BOUND: degree 10 over 11, all terms positive; within 2^-58.5. */
-#define ERFCX_BOUND ((real)26.75)
-static const real ERFCX_NUMERATOR[] = {
-    1.0,
-    2.3158178557497795,
-    2.66102263863478,
-    1.9585618700256642,
-    1.0126013498298987,
-    0.38240198468499914,
-    0.10665173967370271,
-    0.021710860966538615,
-    0.003097577184965522,
-    0.00028145746226801904,
-    1.2502435486922136e-05,
+/* (2 + m A') / B = 1 / tail(m) - sqrt(2 pi) m, tail(m) = e^(m^2/2) Phi(-m), 0 <= m <= NORMAL_TAIL_BOUND:
+ * degree 10 over 11, all terms positive; tail(m) within 2^-60.3. */
+#define NORMAL_TAIL_BOUND ((real)37.8)
+static const real NORMAL_TAIL_A[] = {
+    2.613777605268099,
+    1.7498179294406908,
+    0.7660669517282526,
+    0.23938137898451245,
+    0.05533269795342995,
+    0.009541241391503719,
+    0.001210307872374179,
+    0.00010822641723242979,
+    6.1855000350241105e-06,
+    1.7294730351982998e-07,
 };
-static const real ERFCX_DENOMINATOR[] = {
+static const real NORMAL_TAIL_B[] = {
     1.0,
-    3.4441970228452923,
-    5.5473828065857935,
-    5.526168816099336,
-    3.791739087816894,
-    1.886589289384256,
-    0.6967811882929867,
-    0.1917693628376136,
-    0.03873093431349714,
-    0.0055013926048065025,
-    0.0004988703628647863,
-    2.215998992448185e-05,
+    1.7623183791466845,
+    1.5409011054479718,
+    0.8680118310292381,
+    0.34697287234299035,
+    0.10285596403759986,
+    0.023025434537147876,
+    0.0038923427462147987,
+    0.0004877782992198082,
+    4.33140856444774e-05,
+    2.4676574897104548e-06,
+    6.899599165393695e-08,
 };
 #endif

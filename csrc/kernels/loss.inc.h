@@ -1,10 +1,5 @@
 /* Losses: value and gradient in one pass over the outputs, the gradient turned into the output layer's delta at once.
  * The value is summed in float64. Targets are read where the caller keeps them, unpadded. */
-static inline int64_t sample_of(const struct fg_loss_args *p, int64_t row) {
-    const int64_t at = p->first_row + row;
-    return p->batch->order ? p->batch->order[at] : at;
-}
-
 static inline int columns_at(const struct fg_loss_args *p, int64_t c) {
     return p->columns - c < LANES ? (int)(p->columns - c) : LANES;
 }
@@ -61,7 +56,7 @@ typedef void terms_function(vec a, vec y, vec *gradient, vec *p, vec *q);
 ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_args *p, int64_t row, tally *value,
                                     tally *squares) {
     const real *a = (const real *)p->output.output + row * p->output.stride;
-    const real *y = (const real *)p->batch->targets + sample_of(p, row) * p->columns;
+    const real *y = (const real *)p->batch->targets + fg_sample(p->batch, p->first_row + row) * p->columns;
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
         vec gradient, left, right;
@@ -74,7 +69,7 @@ ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_a
 /* ||a - y||, its largest component taken out first so that no square leaves the range; the gradient is 0 at a = y. */
 static double loss_l2_norm(const struct fg_loss_args *p, int64_t row, tally *squares) {
     const real *a = (const real *)p->output.output + row * p->output.stride;
-    const real *y = (const real *)p->batch->targets + sample_of(p, row) * p->columns;
+    const real *y = (const real *)p->batch->targets + fg_sample(p->batch, p->first_row + row) * p->columns;
     vec largest = v_zero(), unit, inverse;
     tally sum;
     double length;
@@ -130,7 +125,7 @@ static void find_largest(const struct fg_loss_args *p, softmax_row *s) {
 }
 
 static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, tally *squares) {
-    const int64_t sample = sample_of(p, row);
+    const int64_t sample = fg_sample(p->batch, p->first_row + row);
     softmax_row s = {.z = (const real *)p->output.output + row * p->output.stride};
     real *const exponentials = p->scratch;
     tally rest_sum, target_sum, distance_sum;

@@ -22,7 +22,7 @@
 #define INTEGER_SHIFT ((real)6755399441055744) /* 1.5 * 2^52 */
 #endif
 
-/* A tail is kept times 2^EXP_LIFT while it is multiplied by factors over 1, so that it is not flushed too early. */
+/* Times 2^EXP_LIFT a tail may be multiplied by a factor over 1 before it is flushed. */
 #define EXP_LIFT 16
 #define EXP_SINK ((real)1 / (1 << EXP_LIFT))
 
@@ -68,18 +68,19 @@ static inline vec v_expm1(vec x) {
     return v_copysign(v_select(v_eq(n, v_zero()), expm1_r, half + half), x);
 }
 
-/* The forms of e^x, x <= 0, from which activations and their slopes are built; those not used cost nothing. */
+/* e^x for x <= 0 as 2^n (1 + q), and what activations and their slopes are built from; parts not used cost nothing. */
 typedef struct {
-    vec value, lifted, minus1; /* e^x, 2^EXP_LIFT e^x, e^x - 1 */
+    vec q, lifted_power, value, minus1; /* 2^(n + EXP_LIFT), e^x, e^x - 1 */
 } exp_tail;
 
 /* x = n ln 2 + r, EXP_LIFTED_LOWER <= x <= 0. */
 static inline exp_tail v_exp_tail_reduced(vec r, vec n) {
-    const vec expm1_r = v_expm1_reduced(r), lifted_scale = v_power2(n + v_set1(EXP_LIFT));
-    const vec lifted = (expm1_r + v_set1(1)) * lifted_scale, scale = lifted_scale * v_set1(EXP_SINK);
-    return (exp_tail){.value = lifted * v_set1(EXP_SINK),
-                      .lifted = lifted,
-                      .minus1 = v_fma(scale, expm1_r, scale - v_set1(1))};
+    const vec q = v_expm1_reduced(r), lifted_power = v_power2(n + v_set1(EXP_LIFT));
+    const vec power = lifted_power * v_set1(EXP_SINK);
+    return (exp_tail){.q = q,
+                      .lifted_power = lifted_power,
+                      .value = (q + v_set1(1)) * lifted_power * v_set1(EXP_SINK),
+                      .minus1 = v_fma(power, q, power - v_set1(1))};
 }
 static inline exp_tail v_exp_tail(vec x) {
     vec n;
@@ -91,6 +92,11 @@ static inline exp_tail v_exp_tail_extended(vec x, vec x_low) {
     vec n;
     const vec r = v_exp_reduce(x, &n);
     return v_exp_tail_reduced(r + x_low, n);
+}
+
+/* factor e^x, which is flushed only if the product is below the normal range. */
+static inline vec v_times_exp(vec factor, exp_tail t) {
+    return v_fma(factor, t.q, factor) * t.lifted_power * v_set1(EXP_SINK);
 }
 
 /* log(1 + f) for sqrt(1/2) - 1 <= f <= 1, given s = f / (2 + f): f - f^2/2 is all but a small part of it. */
@@ -116,7 +122,7 @@ static inline void v_tanh_slope(vec x, vec *tanh, vec *slope) {
     const exp_tail t = v_exp_tail(v_at_least(v_set1(-2) * v_abs(x), EXP_LIFTED_LOWER));
     const vec inverse = v_set1(1) / (v_set1(2) + t.minus1);
     *tanh = v_copysign(t.minus1 * inverse, x);
-    *slope = (t.lifted * inverse) * (v_set1(4 * EXP_SINK) * inverse);
+    *slope = v_times_exp(v_set1(4) * inverse * inverse, t);
 }
 static inline vec v_tanh(vec x) {
     vec tanh, slope;
@@ -124,19 +130,24 @@ static inline vec v_tanh(vec x) {
     return tanh;
 }
 
-/* e^(x^2) erfc(x) for 0 <= x <= ERFCX_BOUND. */
-static inline vec v_erfcx(vec x) { return v_polynomial(x, ERFCX_NUMERATOR) / v_polynomial(x, ERFCX_DENOMINATOR); }
+/* e^(m^2/2) Phi(-m) for 0 <= m <= NORMAL_TAIL_BOUND, Phi the normal distribution function, as 1 / (sqrt(2 pi) m + A/B)
+ * with A = 2 + m A': written so, the rounding errors of A and B fade as m grows. */
+static inline vec v_normal_tail(vec m) {
+    const vec b = v_polynomial(m, NORMAL_TAIL_B);
+    const vec rise = v_fma(v_set1(SQRT_2PI), b, v_polynomial(m, NORMAL_TAIL_A));
+    return b / v_fma(m, rise, v_set1(2));
+}
 
-/* e^(-weight x^2) for weight 1/2 or 1: the square is extended, or the tail would lose as many bits as x^2 has. */
+/* e^(-weight x^2): the square is extended, or the exponential would lose as many bits as it has before the point. */
 static inline exp_tail v_gauss(vec x, real weight) {
     const vec square = x * x, square_low = v_product_error(x, x, square);
     return v_exp_tail_extended(v_set1(-weight) * square, v_set1(-weight) * square_low);
 }
 
-/* erfc(x) for x >= 0. */
+/* erfc(x) = 2 Phi(-sqrt(2) x) for x >= 0. */
 static inline vec v_erfc_nonnegative(vec x) {
-    const vec bounded = v_at_most(x, ERFCX_BOUND);
-    return v_gauss(bounded, 1).value * v_erfcx(bounded);
+    const vec bounded = v_at_most(x, NORMAL_TAIL_BOUND * SQRT_HALF);
+    return v_times_exp(v_set1(2) * v_normal_tail(v_set1(SQRT_2) * bounded), v_gauss(bounded, 1));
 }
 static inline vec v_erfc(vec x) {
     const vec tail = v_erfc_nonnegative(v_abs(x));

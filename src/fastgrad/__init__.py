@@ -1,0 +1,39 @@
+"""fastgrad: trains deep MLPs on the CPU, and knows at every step what every layer's gradient is doing."""
+
+from importlib.metadata import version as _version
+
+from fastgrad import init, losses, ops, optim, reference, telemetry
+from fastgrad.config import cpu_info, force_isa, get_num_threads, set_num_threads
+from fastgrad.errors import DivergenceError, NotFittedError
+from fastgrad.gradients import Gradients
+from fastgrad.network import MLP
+from fastgrad.optim import SGD, Adam, AdamW, RMSprop
+from fastgrad.telemetry import History, LayerStats, Telemetry
+from fastgrad.train import Trainer
+
+__version__ = _version("fastgrad")
+
+__all__ = [
+    "MLP",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "DivergenceError",
+    "Gradients",
+    "History",
+    "LayerStats",
+    "NotFittedError",
+    "RMSprop",
+    "Telemetry",
+    "Trainer",
+    "cpu_info",
+    "force_isa",
+    "get_num_threads",
+    "init",
+    "losses",
+    "ops",
+    "optim",
+    "reference",
+    "set_num_threads",
+    "telemetry",
+]

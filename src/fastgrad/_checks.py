@@ -1,0 +1,107 @@
+"""Argument checks shared by the Python layer.
+
+Every failure names the argument, what it got and what it wants, and is raised before anything has changed. Nothing here
+knows about networks; nothing here repairs a bad value.
+"""
+
+import math
+import numbers
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+_CHUNK_ELEMENTS = 1 << 16
+
+
+def choice(name: str, value: object, known: Iterable[str]) -> str:
+    """Return `value` if it is one of the `known` names."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: got {type(value).__name__}, wants one of {', '.join(known)}")
+    if value not in known:
+        raise ValueError(f"{name}: got {value!r}, wants one of {', '.join(known)}")
+    return value
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Return `value` as a float if it is a finite real number within the limits given."""
+    limits = {">=": at_least, ">": above, "<": below}
+    wants = " and ".join(f"{sign} {limit:g}" for sign, limit in limits.items() if limit is not None)
+    wants = f"a finite number {wants}".rstrip()
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: got {value!r} ({type(value).__name__}), wants {wants}")
+    result = float(value)
+    inside = (
+        math.isfinite(result)
+        and (at_least is None or result >= at_least)
+        and (above is None or result > above)
+        and (below is None or result < below)
+    )
+    if not inside:
+        raise ValueError(f"{name}: got {value!r}, wants {wants}")
+    return result
+
+
+def integer(name: str, value: object, *, at_least: int, below: int | None = None) -> int:
+    """Return `value` as an int if it is an integer (not a bool) within the limits given."""
+    wants = f"an integer >= {at_least}" + ("" if below is None else f" and < {below}")
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name}: got {value!r} ({type(value).__name__}), wants {wants}")
+    result = int(value)
+    if result < at_least or (below is not None and result >= below):
+        raise ValueError(f"{name}: got {value!r}, wants {wants}")
+    return result
+
+
+def real_array(name: str, value: npt.ArrayLike) -> Array:
+    """Return `value` as an array of bools, integers or real floats, without a copy where it is one already."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: got rows of different lengths, wants a rectangular array") from error
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: got {type(value).__name__} of dtype {array.dtype}, wants a real numeric array")
+    return array
+
+
+def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:
+    """Return `value` as the dtype float32 or float64."""
+    try:
+        dtype = np.dtype(object if value is None else value)
+    except TypeError:
+        dtype = np.dtype(object)
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"{name}: got {value!r}, wants float32 or float64")
+    return dtype
+
+
+def converted(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return `array` as C-contiguous `dtype`, `array` itself where it is that; overflow gives inf, silently."""
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ascontiguousarray(array, dtype=dtype)
+
+
+def require_entries(name: str, matrix: Array, given: Array, good: Callable[[Array], Array], wants: str) -> None:
+    """Raise ValueError naming the first entry of a 2-D `matrix` that is not `good`, with its value in `given`.
+
+    `good` maps a block of rows to booleans. Blocks are small, so no temporary grows with the matrix.
+    """
+    rows, columns = matrix.shape
+    step = max(1, _CHUNK_ELEMENTS // max(1, columns))
+    for start in range(0, rows, step):
+        passed = good(matrix[start : start + step])
+        if not passed.all():
+            row, column = np.argwhere(~passed)[0]
+            row += start
+            found = given.reshape(matrix.shape)[row, column]
+            raise ValueError(f"{name}: row {row}, column {column} is {found}, wants {wants}")

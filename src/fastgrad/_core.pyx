@@ -1,0 +1,473 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: freethreading_compatible=True
+"""The boundary between Python and the C engine.
+
+Every array is checked here for dtype, shape and contiguity before the engine sees its address; the GIL is released while
+the engine works, and a status becomes an exception in one place. Meanings (finite data, labels in range, names) are the
+callers' business: the modules above check them and give better messages.
+"""
+import threading
+
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
+)
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+
+
+cdef class Pinned:
+    """Holds an array's memory in place: C-contiguous, of one kind of element, of the shape wanted."""
+    cdef Py_buffer view
+    cdef bint held
+
+    def __cinit__(self, object array, str name, str kind, tuple shape, bint writable=False):
+        cdef int flags = PyBUF_FORMAT | PyBUF_C_CONTIGUOUS
+        PyObject_GetBuffer(array, &self.view, flags | (PyBUF_WRITABLE if writable else 0))
+        self.held = True
+        cdef str got = (<bytes> self.view.format).decode()
+        if got not in kind:
+            raise ValueError(f"{name}: got elements of format {got!r}, wants {kind[0]!r}")
+        if self.view.ndim != len(shape):
+            raise ValueError(f"{name}: got {self.view.ndim} dimensions, wants {len(shape)}")
+        cdef int axis
+        for axis in range(self.view.ndim):
+            if shape[axis] is not None and <Py_ssize_t> shape[axis] != self.view.shape[axis]:
+                raise ValueError(f"{name}: got {self.view.shape[axis]} along axis {axis}, wants {shape[axis]}")
+
+    def __dealloc__(self):
+        if self.held:
+            PyBuffer_Release(&self.view)
+
+
+cdef inline void *address(Pinned pinned) noexcept:
+    return NULL if pinned is None else pinned.view.buf
+
+
+cdef int raise_for(fg_status status) except -1:
+    if status == FG_ERR_MEMORY:
+        raise MemoryError("the engine could not allocate its workspace")
+    return 0
+
+
+cdef dict numbered(list names):
+    return {name: number for number, name in enumerate(names)}
+
+
+KINDS = {"float32": "f", "float64": "d"}
+LABEL_KINDS = "ql" if sizeof(long) == 8 else "q"
+DTYPES = {"float32": FG_F32, "float64": FG_F64}
+ISAS = numbered([fg_isa_name(<fg_isa> i).decode() for i in range(<int> fg_best_isa() + 1)])
+ACTIVATIONS = numbered([fg_activation_name(<fg_activation> i).decode() for i in range(<int> FG_ACTIVATIONS)])
+LOSSES = numbered([fg_loss_name(<fg_loss> i).decode() for i in range(<int> FG_LOSSES)])
+STATISTICS = tuple([fg_statistic_name(<fg_statistic> i).decode() for i in range(<int> FG_STATISTICS)])
+UNARIES = numbered([fg_unary_name(<fg_unary> i).decode() for i in range(<int> FG_UNARIES)])
+OPTIMIZERS = {
+    "sgd": FG_OPTIMIZER_sgd,
+    "sgd_momentum": FG_OPTIMIZER_sgd_momentum,
+    "adam": FG_OPTIMIZER_adam,
+    "rmsprop": FG_OPTIMIZER_rmsprop,
+    "rmsprop_momentum": FG_OPTIMIZER_rmsprop_momentum,
+    "rmsprop_centered": FG_OPTIMIZER_rmsprop_centered,
+    "rmsprop_centered_momentum": FG_OPTIMIZER_rmsprop_centered_momentum,
+}
+
+
+def cpu_brand():
+    cdef char brand[49]
+    fg_cpu_brand(brand)
+    return (<bytes> brand).decode("ascii", "replace").strip()
+
+
+def default_threads():
+    return fg_default_threads()
+
+
+def set_threads(int threads):
+    fg_set_threads(threads)
+
+
+def get_threads():
+    return fg_threads()
+
+
+def allocations():
+    return fg_allocations()
+
+
+def fma_peak(str isa, str dtype, double seconds):
+    cdef fg_isa which = ISAS[isa]
+    cdef fg_dtype kind = DTYPES[dtype]
+    cdef double peak
+    with nogil:
+        peak = fg_fma_peak(which, kind, seconds)
+    return peak
+
+
+def first_nonfinite(object array, str dtype):
+    """Index, in memory order, of the first element of a matrix that is not finite, or -1."""
+    cdef Pinned pinned = Pinned(array, "array", KINDS[dtype], (None, None))
+    return fg_first_nonfinite(<fg_dtype> DTYPES[dtype], pinned.view.len // pinned.view.itemsize, pinned.view.buf)
+
+
+def first_bad_label(object labels, int64_t classes):
+    """Index of the first label outside [0, classes), or -1."""
+    cdef Pinned pinned = Pinned(labels, "y", LABEL_KINDS, (None,))
+    return fg_first_bad_label(pinned.view.shape[0], <const int64_t *> pinned.view.buf, classes)
+
+
+cdef class Network:
+    """Packed parameters. `lock` is held by whoever reads or changes them through the engine."""
+    cdef fg_network *handle
+    cdef readonly tuple sizes
+    cdef readonly str dtype, isa
+    cdef readonly bint has_bias
+    cdef readonly int layers
+    cdef readonly object lock
+
+    def __cinit__(self, str isa, str dtype, tuple sizes, tuple activations, bint has_bias):
+        cdef int layers = len(activations), i
+        cdef int64_t *c_sizes = <int64_t *> malloc((layers + 1) * sizeof(int64_t))
+        cdef fg_activation *c_activations = <fg_activation *> malloc(layers * sizeof(fg_activation))
+        try:
+            if c_sizes == NULL or c_activations == NULL:
+                raise MemoryError
+            for i in range(layers + 1):
+                c_sizes[i] = sizes[i]
+            for i in range(layers):
+                c_activations[i] = ACTIVATIONS[activations[i]]
+            raise_for(fg_network_create(&self.handle, ISAS[isa], DTYPES[dtype], layers, c_sizes, c_activations,
+                                        has_bias))
+        finally:
+            free(c_sizes)
+            free(c_activations)
+        self.sizes, self.dtype, self.isa, self.has_bias, self.layers = sizes, dtype, isa, has_bias, layers
+        self.lock = threading.Lock()
+
+    def __dealloc__(self):
+        fg_network_destroy(self.handle)
+
+    cdef Pinned matrix(self, int layer, object array, bint writable):
+        return Pinned(array, "weights", KINDS[self.dtype], (self.sizes[layer], self.sizes[layer + 1]), writable)
+
+    cdef Pinned vector(self, int layer, object array, bint writable):
+        return Pinned(array, "bias", KINDS[self.dtype], (self.sizes[layer + 1],), writable)
+
+    def set_weights(self, int layer, object array):
+        cdef Pinned pinned = self.matrix(layer, array, False)
+        with self.lock:
+            fg_network_set_weights(self.handle, layer, pinned.view.buf)
+
+    def get_weights(self, int layer, object out):
+        cdef Pinned pinned = self.matrix(layer, out, True)
+        with self.lock:
+            fg_network_get_weights(self.handle, layer, pinned.view.buf)
+
+    def set_bias(self, int layer, object array):
+        cdef Pinned pinned = self.vector(layer, array, False)
+        with self.lock:
+            fg_network_set_bias(self.handle, layer, pinned.view.buf)
+
+    def get_bias(self, int layer, object out):
+        cdef Pinned pinned = self.vector(layer, out, True)
+        with self.lock:
+            fg_network_get_bias(self.handle, layer, pinned.view.buf)
+
+
+cdef fg_optimizer_config optimizer_config(dict options) except *:
+    cdef fg_optimizer_config c
+    c.kind = <fg_optimizer_kind> <int> OPTIMIZERS[options["kind"]]
+    c.lr, c.weight_decay, c.decoupled = options["lr"], options["weight_decay"], options["decoupled"]
+    c.momentum, c.dampening, c.nesterov = options["momentum"], options["dampening"], options["nesterov"]
+    c.beta1, c.beta2, c.eps = options["beta1"], options["beta2"], options["eps"]
+    return c
+
+
+cdef class Optimizer:
+    """An optimizer's state for one network."""
+    cdef fg_optimizer *handle
+    cdef Network network
+
+    def __cinit__(self, Network network, dict options):
+        cdef fg_optimizer_config config = optimizer_config(options)
+        raise_for(fg_optimizer_create(&self.handle, network.handle, &config))
+        self.network = network
+
+    def __dealloc__(self):
+        fg_optimizer_destroy(self.handle)
+
+    @property
+    def steps(self):
+        return fg_optimizer_steps(self.handle)
+
+
+cdef class Data:
+    """Inputs and targets as the engine reads them, held in place. `y` is labels (1-D) or a matrix, or None."""
+    cdef Pinned x, y, order
+    cdef fg_batch batch
+    cdef bint has_labels
+
+    def __cinit__(self, Network network, object x, object y=None, object order=None):
+        cdef str kind = KINDS[network.dtype]
+        self.x = Pinned(x, "X", kind, (None, network.sizes[0]))
+        cdef Py_ssize_t rows = self.x.view.shape[0]
+        self.batch.inputs = self.x.view.buf
+        self.batch.rows = rows
+        self.batch.targets = self.batch.labels = self.batch.order = NULL
+        if y is not None:
+            self.has_labels = len(y.shape) == 1
+            if self.has_labels:
+                self.y = Pinned(y, "y", LABEL_KINDS, (rows,))
+                self.batch.labels = <const int64_t *> self.y.view.buf
+            else:
+                self.y = Pinned(y, "y", kind, (rows, network.sizes[network.layers]))
+                self.batch.targets = self.y.view.buf
+        if order is not None:
+            self.order = Pinned(order, "order", LABEL_KINDS, (None,))
+            self.require_order(rows)
+            self.batch.order = <const int64_t *> self.order.view.buf
+            self.batch.rows = self.order.view.shape[0]
+
+    cdef int require_order(self, Py_ssize_t rows) except -1:
+        cdef const int64_t *index = <const int64_t *> self.order.view.buf
+        cdef Py_ssize_t i
+        for i in range(self.order.view.shape[0]):
+            if index[i] < 0 or index[i] >= rows:
+                raise ValueError(f"order: got {index[i]} at {i}, wants a row of X, 0 to {rows - 1}")
+        return 0
+
+    cdef int require_targets(self, fg_loss loss) except -1:
+        cdef bint wants_labels_allowed = loss == <fg_loss> <int> LOSSES["cross_entropy"]
+        if self.y is None or (self.has_labels and not wants_labels_allowed):
+            raise ValueError("y: got no target matrix, which this loss wants")
+        return 0
+
+
+cdef class Plan:
+    """Workspace for batches of up to `capacity` rows. Runs one call at a time: `network.lock` sees to it."""
+    cdef fg_plan *handle
+    cdef readonly Network network
+    cdef readonly int64_t capacity
+    cdef readonly int threads
+    cdef fg_plan_mode mode
+    cdef readonly int64_t rows  # of the last forward pass
+
+    def __cinit__(self, Network network, int64_t capacity, str mode):
+        self.mode = {"inference": FG_INFERENCE, "training": FG_TRAINING, "gradients": FG_GRADIENTS}[mode]
+        raise_for(fg_plan_create(&self.handle, network.handle, capacity, self.mode))
+        self.network, self.capacity, self.threads = network, capacity, fg_threads()
+
+    def __dealloc__(self):
+        fg_plan_destroy(self.handle)
+
+    cdef int require(self, Py_ssize_t rows, fg_plan_mode least) except -1:
+        if rows < 1 or rows > self.capacity:
+            raise ValueError(f"X: got {rows} rows, wants 1 to {self.capacity}")
+        if self.mode < least:
+            raise ValueError("mode: the plan was made for less than this")
+        return 0
+
+    def forward(self, object x, object out=None):
+        """Forward pass; the outputs go to `out` where it is given."""
+        cdef Data data = Data(self.network, x)
+        cdef Pinned outputs = None
+        self.require(data.batch.rows, FG_INFERENCE)
+        if out is not None:
+            outputs = Pinned(out, "out", KINDS[self.network.dtype],
+                             (data.batch.rows, self.network.sizes[self.network.layers]), True)
+        cdef void *to = address(outputs)
+        with self.network.lock:
+            with nogil:
+                fg_plan_forward(self.handle, &data.batch, to)
+            self.rows = data.batch.rows
+
+    def steps(self, object x, object y, object order, int64_t batch_size, str loss, Optimizer optimizer,
+              object losses, object statistics):
+        """Train on consecutive batches of `order` (or of x), one for each entry of `losses`.
+
+        Returns the number of steps done: fewer than asked where the loss of the next is not finite; that loss is in its
+        place in `losses`.
+        """
+        cdef Data data = Data(self.network, x, y, order)
+        cdef Pinned values = Pinned(losses, "losses", "d", (None,), True)
+        cdef int64_t count = values.view.shape[0], total = data.batch.rows, done = 0
+        cdef Pinned rows = Pinned(statistics, "statistics", "d", (count, len(STATISTICS), self.network.layers), True)
+        cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
+        cdef fg_status status = FG_OK
+        cdef double *value = <double *> values.view.buf
+        cdef double *row = <double *> rows.view.buf
+        cdef int64_t row_size = len(STATISTICS) * self.network.layers
+        if optimizer.network is not self.network:
+            raise ValueError("optimizer: belongs to another network")
+        if batch_size < 1 or count != (total + batch_size - 1) // batch_size:
+            raise ValueError(f"losses: got {count} entries for {total} rows in batches of {batch_size}")
+        data.require_targets(kind)
+        self.require(min(batch_size, total), FG_TRAINING)
+        cdef fg_batch batch = data.batch
+        with self.network.lock:
+            with nogil:
+                while done < count and status == FG_OK:
+                    batch.first = done * batch_size
+                    batch.rows = min(batch_size, total - batch.first)
+                    status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, value + done,
+                                          row + done * row_size)
+                    done += status == FG_OK
+        return done
+
+    def loss(self, object x, object y, str loss):
+        """The loss of a batch, changing nothing."""
+        cdef Data data = Data(self.network, x, y)
+        cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
+        cdef double value
+        data.require_targets(kind)
+        self.require(data.batch.rows, FG_TRAINING)
+        with self.network.lock:
+            with nogil:
+                fg_plan_loss(self.handle, &data.batch, kind, &value)
+        return value
+
+    def gradients(self, object x, object y, str loss):
+        """Forward and backward; returns the loss, and leaves the gradients to be read."""
+        cdef Data data = Data(self.network, x, y)
+        cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
+        cdef double value
+        data.require_targets(kind)
+        self.require(data.batch.rows, FG_GRADIENTS)
+        with self.network.lock:
+            with nogil:
+                fg_plan_gradients(self.handle, &data.batch, kind, &value)
+            self.rows = data.batch.rows
+        return value
+
+    def backward(self, object output_gradient):
+        """Backward from dL/d(output) of the rows that `forward` saw last."""
+        cdef int outputs = self.network.sizes[self.network.layers]
+        cdef Pinned g = Pinned(output_gradient, "output_gradient", KINDS[self.network.dtype], (self.rows, outputs))
+        self.require(self.rows, FG_GRADIENTS)
+        with self.network.lock:
+            with nogil:
+                fg_plan_backward(self.handle, g.view.buf)
+
+    def weight_gradient(self, int layer, object out):
+        self.require(self.rows, FG_GRADIENTS)
+        cdef Pinned pinned = self.network.matrix(layer, out, True)
+        fg_plan_get_weight_gradient(self.handle, layer, pinned.view.buf)
+
+    def bias_gradient(self, int layer, object out):
+        self.require(self.rows, FG_GRADIENTS)
+        cdef Pinned pinned = self.network.vector(layer, out, True)
+        fg_plan_get_bias_gradient(self.handle, layer, pinned.view.buf)
+
+    cdef Pinned level(self, int level, object out):
+        self.require(self.rows, FG_TRAINING)
+        return Pinned(out, "out", KINDS[self.network.dtype], (self.rows, self.network.sizes[level]), True)
+
+    def input_gradient(self, object out):
+        self.require(self.rows, FG_GRADIENTS)
+        fg_plan_get_input_gradient(self.handle, self.level(0, out).view.buf)
+
+    def activation(self, int layer, object out):
+        fg_plan_get_activation(self.handle, layer, self.level(layer + 1, out).view.buf)
+
+    def delta(self, int layer, object out):
+        fg_plan_get_delta(self.handle, layer, self.level(layer + 1, out).view.buf)
+
+    def statistics(self, object out):
+        cdef Pinned pinned = Pinned(out, "out", "d", (len(STATISTICS), self.network.layers), True)
+        self.require(self.rows, FG_GRADIENTS)
+        fg_plan_get_statistics(self.handle, <double *> pinned.view.buf)
+
+
+def map_unary(str isa, str dtype, str name, object x, object y):
+    cdef Pinned a = Pinned(x, "x", KINDS[dtype], (None,))
+    cdef Pinned b = Pinned(y, "y", KINDS[dtype], x.shape, True)
+    fg_map_unary(ISAS[isa], DTYPES[dtype], <fg_unary> <int> UNARIES[name], a.view.shape[0], a.view.buf, b.view.buf)
+
+
+def map_activation(str isa, str dtype, str name, object z, object a, object slope):
+    cdef Pinned x = Pinned(z, "z", KINDS[dtype], (None,))
+    cdef Pinned y = Pinned(a, "a", KINDS[dtype], z.shape, True)
+    cdef Pinned s = Pinned(slope, "slope", KINDS[dtype], z.shape, True)
+    fg_map_activation(ISAS[isa], DTYPES[dtype], ACTIVATIONS[name], x.view.shape[0], x.view.buf, y.view.buf, s.view.buf)
+
+
+def op_forward(str isa, str dtype, str activation, object x, object w, object b, object output, object slope):
+    """Returns mean, root mean square and mean |slope|."""
+    cdef str kind = KINDS[dtype]
+    cdef Py_ssize_t rows = x.shape[0], fan_in = w.shape[0], fan_out = w.shape[1]
+    cdef Pinned px = Pinned(x, "x", kind, (rows, fan_in)), pw = Pinned(w, "w", kind, (fan_in, fan_out))
+    cdef Pinned pb = Pinned(b, "b", kind, (fan_out,)), po = Pinned(output, "output", kind, (rows, fan_out), True)
+    cdef Pinned ps = Pinned(slope, "slope", kind, (rows, fan_out), True)
+    cdef double moments[3]
+    raise_for(fg_op_forward(ISAS[isa], DTYPES[dtype], ACTIVATIONS[activation], rows, fan_in, fan_out, px.view.buf,
+                            pw.view.buf, pb.view.buf, po.view.buf, ps.view.buf, moments))
+    return moments[0], moments[1], moments[2]
+
+
+def op_backward_data(str isa, str dtype, object delta, object w, object slope, object out):
+    """Returns the norm of the new delta."""
+    cdef str kind = KINDS[dtype]
+    cdef Py_ssize_t rows = delta.shape[0], fan_in = w.shape[0], fan_out = w.shape[1]
+    cdef Pinned pd = Pinned(delta, "delta", kind, (rows, fan_out)), pw = Pinned(w, "w", kind, (fan_in, fan_out))
+    cdef Pinned ps = Pinned(slope, "slope", kind, (rows, fan_in)), po = Pinned(out, "out", kind, (rows, fan_in), True)
+    cdef double norm
+    raise_for(fg_op_backward_data(ISAS[isa], DTYPES[dtype], rows, fan_in, fan_out, pd.view.buf, pw.view.buf,
+                                  ps.view.buf, po.view.buf, &norm))
+    return norm
+
+
+def op_backward_weights(str isa, str dtype, object x, object delta, object dw, object db):
+    """Returns the norms of dw and db."""
+    cdef str kind = KINDS[dtype]
+    cdef Py_ssize_t rows = x.shape[0], fan_in = x.shape[1], fan_out = delta.shape[1]
+    cdef Pinned px = Pinned(x, "x", kind, (rows, fan_in)), pd = Pinned(delta, "delta", kind, (rows, fan_out))
+    cdef Pinned pw = Pinned(dw, "dw", kind, (fan_in, fan_out), True), pb = Pinned(db, "db", kind, (fan_out,), True)
+    cdef double norms[2]
+    raise_for(fg_op_backward_weights(ISAS[isa], DTYPES[dtype], rows, fan_in, fan_out, px.view.buf, pd.view.buf,
+                                     pw.view.buf, pb.view.buf, norms))
+    return norms[0], norms[1]
+
+
+def op_loss(str isa, str dtype, str loss, object outputs, object y, object gradient):
+    """Returns the loss."""
+    cdef str kind = KINDS[dtype]
+    cdef Py_ssize_t rows = outputs.shape[0], columns = outputs.shape[1]
+    cdef Pinned po = Pinned(outputs, "outputs", kind, (rows, columns))
+    cdef Pinned pg = Pinned(gradient, "gradient", kind, (rows, columns), True), py
+    cdef fg_batch batch
+    cdef double value
+    batch.first, batch.rows = 0, rows
+    batch.inputs = batch.targets = batch.labels = batch.order = NULL
+    if len(y.shape) == 1:
+        if loss != "cross_entropy":
+            raise ValueError("y: got no target matrix, which this loss wants")
+        py = Pinned(y, "y", LABEL_KINDS, (rows,))
+        batch.labels = <const int64_t *> py.view.buf
+    else:
+        py = Pinned(y, "y", kind, (rows, columns))
+        batch.targets = py.view.buf
+    raise_for(fg_op_loss(ISAS[isa], DTYPES[dtype], <fg_loss> <int> LOSSES[loss], columns, po.view.buf, &batch,
+                         pg.view.buf, &value))
+    return value
+
+
+def optimizer_states(str kind):
+    return fg_optimizer_states(<fg_optimizer_kind> <int> OPTIMIZERS[kind])
+
+
+def op_update(str isa, str dtype, dict options, int64_t steps, object w, object gradient, list states):
+    """Replaces w and the states; returns the norms of w before and of the increment."""
+    cdef str kind = KINDS[dtype]
+    cdef fg_optimizer_config config = optimizer_config(options)
+    cdef Py_ssize_t rows = w.shape[0], columns = w.shape[1]
+    cdef Pinned pw = Pinned(w, "w", kind, (rows, columns), True)
+    cdef Pinned pg = Pinned(gradient, "gradient", kind, (rows, columns)), one
+    cdef void *pointers[3]
+    cdef double norms[2]
+    if len(states) != fg_optimizer_states(config.kind):
+        raise ValueError(f"states: got {len(states)} arrays, wants {fg_optimizer_states(config.kind)}")
+    pinned = [Pinned(state, "states", kind, (rows, columns), True) for state in states]
+    for i, one in enumerate(pinned):
+        pointers[i] = one.view.buf
+    raise_for(fg_op_update(ISAS[isa], DTYPES[dtype], &config, steps, rows, columns, pw.view.buf, pg.view.buf, pointers,
+                           norms))
+    return norms[0], norms[1]

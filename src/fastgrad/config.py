@@ -1,0 +1,110 @@
+"""The machine and the process: which instruction set the kernels use, and how many threads.
+
+Environment, read once at import: FASTGRAD_ISA (may only lower what the machine has), FASTGRAD_NUM_THREADS, then
+OMP_NUM_THREADS. A value that cannot be honoured is an error, not a guess.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypedDict
+
+from fastgrad import _checks, _core
+
+
+class CpuInfo(TypedDict):
+    """What `cpu_info` tells."""
+
+    brand: str
+    isas: list[str]
+    isa: str
+    threads: int
+    default_threads: int
+
+
+def _isa_from_environment() -> str:
+    known = list(_core.ISAS)
+    name = os.environ.get("FASTGRAD_ISA", known[-1])
+    if name not in known:
+        raise ValueError(f"FASTGRAD_ISA: got {name!r}, wants one of {', '.join(known)} on this machine")
+    return name
+
+
+def _threads_from_environment() -> None:
+    for name in ("FASTGRAD_NUM_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(name, "")
+        number = text.split(",")[0].strip()  # OpenMP allows one number for each nesting level
+        if not number:
+            continue
+        if not number.isdecimal() or int(number) < 1:
+            raise ValueError(f"{name}: got {text!r}, wants a whole number >= 1")
+        _core.set_threads(int(number))
+        return
+
+
+_highest = _isa_from_environment()
+_active: ContextVar[str] = ContextVar("fastgrad_isa", default=_highest)
+_threads_from_environment()
+
+
+def active_isa() -> str:
+    """Return the instruction set that new networks and `fastgrad.ops` use here."""
+    return _active.get()
+
+
+def usable_isas() -> list[str]:
+    """Return the instruction sets that may be asked for, the best last."""
+    known = list(_core.ISAS)
+    return known[: known.index(_highest) + 1]
+
+
+@contextmanager
+def force_isa(isa: str) -> Iterator[None]:
+    """Use a lower instruction set within a ``with`` block.
+
+    It governs networks made in the block, for their whole life, and `fastgrad.ops` called in it. It holds for the
+    current thread (or asynchronous task) alone.
+
+    Parameters
+    ----------
+    isa : {"scalar", "avx2", "avx512"}
+        Not above what the machine, and FASTGRAD_ISA where it is set, allow.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Unknown, or not to be had on this machine.
+    """
+    token = _active.set(_checks.choice("isa", isa, usable_isas()))
+    try:
+        yield
+    finally:
+        _active.reset(token)
+
+
+def set_num_threads(n: int) -> None:
+    """Let a step use up to `n` threads, the calling one included. The results do not depend on it.
+
+    Parameters
+    ----------
+    n : int
+        1 to 256. A step too small to share runs on fewer. More than the processors is honoured, and slow.
+    """
+    _core.set_threads(_checks.integer("n", n, at_least=1, below=257))
+
+
+def get_num_threads() -> int:
+    """Return how many threads a step may use; at first what the affinity mask and the cgroup's quota allow."""
+    return _core.get_threads()
+
+
+def cpu_info() -> CpuInfo:
+    """Return the processor's name, the usable instruction sets, the active one, and the numbers of threads."""
+    return {
+        "brand": _core.cpu_brand(),
+        "isas": usable_isas(),
+        "isa": active_isa(),
+        "threads": _core.get_threads(),
+        "default_threads": _core.default_threads(),
+    }

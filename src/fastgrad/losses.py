@@ -1,0 +1,126 @@
+"""The losses' names and meanings, and the checks that data pass before they reach the engine.
+
+With a the network's output, y the target, n samples and k outputs. The arithmetic lives in the kernels, and readable in
+`fastgrad.reference`. A check returns an array the engine can read as it is, or raises; it never mends data.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgrad import _checks
+
+LOSSES = {
+    "mse": "mean over all entries of (a - y)^2",
+    "l2_norm": "sum over samples of ||y_i - a_i||_2; the gradient is 0 where y_i = a_i",
+    "mae": "mean over all entries of |a - y|; the gradient is 0 where y = a",
+    "huber": "mean over all entries of d^2 / 2 where |d| < 1, |d| - 1/2 elsewhere, d = a - y",
+    "cross_entropy": "mean over samples of -sum_j y_ij log softmax(a_i)_j; labels stand for one-hot rows",
+    "binary_cross_entropy": "mean over all entries of -y log s(a) - (1 - y) log s(-a), s the sigmoid: a is a logit",
+}
+
+
+def check_loss(loss: str) -> str:
+    """Return `loss` if it names one of `LOSSES`; otherwise raise a ValueError or TypeError that lists them."""
+    return _checks.choice("loss", loss, LOSSES)
+
+
+def check_inputs(X: npt.ArrayLike, n_features: int, dtype: npt.DTypeLike, name: str = "X") -> npt.NDArray[Any]:
+    """Return inputs as the engine reads them.
+
+    Parameters
+    ----------
+    X : (n, n_features) array_like of bool, int or float
+        Samples are rows; n >= 1.
+    n_features : int
+        Columns wanted.
+    dtype : {float32, float64}
+        Of the result.
+    name : str
+        What messages call the argument.
+
+    Returns
+    -------
+    (n, n_features) C-contiguous array of `dtype`
+        `X` itself where it is that already.
+
+    Raises
+    ------
+    TypeError
+        Complex, object, text or date entries.
+    ValueError
+        Wrong shape, no rows, or an entry that is not finite in `dtype` (row, column and value are named).
+    """
+    given = _checks.real_array(name, X)
+    if given.ndim != 2 or given.shape[1] != n_features or given.shape[0] == 0:
+        raise ValueError(f"{name}: got shape {given.shape}, wants (n, {n_features}) with n >= 1")
+    return _finite_matrix(name, given, dtype)
+
+
+def check_targets(
+    loss: str, y: npt.ArrayLike, n_samples: int, n_outputs: int, dtype: npt.DTypeLike
+) -> npt.NDArray[Any]:
+    """Return targets as the engine reads them.
+
+    Parameters
+    ----------
+    loss : str
+        One of `LOSSES`.
+    y : array_like
+        For "cross_entropy": integer labels of shape (n_samples,) in [0, n_outputs), or probabilities of shape
+        (n_samples, n_outputs), non-negative; that rows sum to 1 is neither required nor enforced. For the others: real
+        values of shape (n_samples, n_outputs), or (n_samples,) where n_outputs is 1; in [0, 1] for
+        "binary_cross_entropy".
+    n_samples, n_outputs : int
+        Rows of the inputs and units of the output layer.
+    dtype : {float32, float64}
+        Of the result, labels excepted.
+
+    Returns
+    -------
+    C-contiguous array
+        int64 of shape (n_samples,) for labels, else `dtype` of shape (n_samples, n_outputs).
+
+    Raises
+    ------
+    TypeError
+        Entries are not real numbers, or labels are not integers.
+    ValueError
+        Unknown loss, wrong shape, or an entry out of range (row, column and value are named).
+    """
+    check_loss(loss)
+    given = _checks.real_array("y", y)
+    if loss == "cross_entropy" and given.ndim == 1:
+        return _labels(given, n_samples, n_outputs)
+    if given.shape == (n_samples,) and n_outputs == 1:
+        given = given.reshape(n_samples, 1)
+    if given.shape != (n_samples, n_outputs):
+        labels = f" or integer labels of shape ({n_samples},)" if loss == "cross_entropy" else ""
+        raise ValueError(f"y: got shape {given.shape}, wants ({n_samples}, {n_outputs}){labels}")
+    targets = _finite_matrix("y", given, dtype)
+    if loss == "cross_entropy":
+        _checks.require_entries("y", targets, given, lambda rows: rows >= 0, "a probability >= 0")
+    if loss == "binary_cross_entropy":
+        _checks.require_entries("y", targets, given, lambda rows: (rows >= 0) & (rows <= 1), "a target in [0, 1]")
+    return targets
+
+
+def _labels(given: npt.NDArray[Any], n_samples: int, n_classes: int) -> npt.NDArray[np.int64]:
+    if given.dtype.kind not in "biu":
+        raise TypeError(
+            f"y: got labels of dtype {given.dtype}, wants integers, or probabilities ({n_samples}, {n_classes})"
+        )
+    if given.shape != (n_samples,):
+        raise ValueError(f"y: got {given.shape[0]} labels, wants {n_samples}, one for each row of X")
+    if given.min() < 0 or given.max() >= n_classes:
+        row = int(np.argmax((given < 0) | (given >= n_classes)))
+        raise ValueError(f"y: row {row} is {given[row]}, wants a label in [0, {n_classes}) for {n_classes} classes")
+    return np.ascontiguousarray(given, dtype=np.int64)
+
+
+def _finite_matrix(name: str, given: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    wanted = _checks.float_dtype("dtype", dtype)
+    matrix = _checks.converted(given, wanted)
+    _checks.require_entries(name, matrix, given, np.isfinite, f"a value finite in {wanted}")
+    return matrix

@@ -1,0 +1,409 @@
+"""The network: its shape, its parameters, and what can be asked of it.
+
+Arithmetic is the engine's; this module names things, checks arguments and moves whole arrays.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgrad import _checks, _core, config, losses, optim
+from fastgrad.batches import PlanKeeper, checked_inputs, checked_targets
+from fastgrad.errors import NotFittedError
+from fastgrad.gradients import Gradients, read_gradients
+from fastgrad.init import Init, initialise, layer_rng
+from fastgrad.telemetry import Epoch, History
+from fastgrad.train import Trainer
+
+Array = npt.NDArray[Any]
+
+_FORWARD_ROWS = 256  # rows of one pass through the layers in inference: their activations stay in cache
+
+
+class Parameters(Sequence[Array]):
+    """The weights, or the biases, of all layers: reads are fresh read-only copies, assignment replaces a whole array."""
+
+    def __init__(self, name: str, shapes: list[tuple[int, ...]], net: _core.Network) -> None:
+        self._name = name
+        self._shapes = shapes
+        self._dtype = np.dtype(net.dtype)
+        weights = name == "weights"
+        self._get: Callable[[int, Array], None] = net.get_weights if weights else net.get_bias
+        self._set: Callable[[int, Array], None] = net.set_weights if weights else net.set_bias
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def __getitem__(self, layer: Any) -> Any:
+        if isinstance(layer, slice):
+            return [self[l] for l in range(len(self))[layer]]
+        number = self._number(layer)
+        array = np.empty(self._shapes[number], self._dtype)
+        self._get(number, array)
+        array.flags.writeable = False
+        return array
+
+    def __setitem__(self, layer: int, value: npt.ArrayLike) -> None:
+        number = self._number(layer)
+        label, shape = f"{self._name}[{number}]", self._shapes[number]
+        given = _checks.real_array(label, value)
+        if given.shape != shape:
+            raise ValueError(f"{label}: got shape {given.shape}, wants {shape}")
+        array = _checks.converted(given, self._dtype)
+        rows = array.reshape(-1, shape[-1])
+        _checks.require_entries(label, rows, given, np.isfinite, f"a value finite in {self._dtype}")
+        self._set(number, array)
+
+    def __iter__(self) -> Iterator[Array]:
+        return (self[layer] for layer in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"<{self._name} of {len(self)} layers: {', '.join(map(str, self._shapes))}>"
+
+    def _number(self, layer: int) -> int:
+        if isinstance(layer, bool) or not isinstance(layer, int | np.integer):
+            raise TypeError(f"{self._name}: got index {layer!r}, wants the number of a layer")
+        if not -len(self) <= layer < len(self):
+            raise IndexError(f"{self._name}: got layer {layer}, the network has layers 0 to {len(self) - 1}")
+        return int(layer) % len(self)
+
+
+class MLP:
+    """A fully connected network: a_l = f(a_{l-1} @ W_l + b_l), rows are samples.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Features of the input, then units of each layer; at least two, each >= 1.
+    activation : str or sequence of str
+        Of the hidden layers, one for all or one each (``len(sizes) - 2``): identity, relu, leaky_relu (slope 0.01),
+        elu (alpha 1), selu, gelu (the erf form), gelu_tanh, silu, softplus, sigmoid, tanh or mish.
+    init : str, rule, callable or sequence of these
+        First weights, one for all layers or one each (``len(sizes) - 1``); see `fastgrad.init.initialise`. An array
+        is the weights themselves. "auto" goes by the activation. Biases start at 0.
+    output_activation : str
+        Of the last layer. Losses on logits want "identity".
+    bias : bool
+        Whether layers have biases.
+    dtype : {"float32", "float64"}
+        Of parameters, activations and gradients. Statistics and losses are float64.
+    seed : int
+        In [0, 2**63). The same seed gives the same weights and the same order of batches on every machine.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Attributes
+    ----------
+    weights : sequence of (fan_in, fan_out) arrays
+    biases : sequence of (fan_out,) arrays
+        Reading gives a fresh read-only array; assigning a whole array replaces it, also for existing Trainers.
+    sizes, activations, dtype, seed
+        As given, one activation for each layer.
+    isa : str
+        Instruction set, chosen when the network was made.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> net = fg.MLP([784, *[256] * 30, 10], activation="relu", seed=0)
+    >>> len(net.weights), net.weights[0].shape, net.n_parameters
+    (31, (784, 256), 2111242)
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "relu",
+        init: Init | Sequence[Init] = "auto",
+        output_activation: str = "identity",
+        bias: bool = True,
+        dtype: npt.DTypeLike = "float32",
+        seed: int = 0,
+    ) -> None:
+        self.sizes = _checked_sizes(sizes)
+        layers = len(self.sizes) - 1
+        self.activations = _checked_activations(activation, output_activation, layers)
+        self.dtype: str = _checks.float_dtype("dtype", dtype).name
+        self.seed = _checks.integer("seed", seed, at_least=0, below=2**63)
+        if not isinstance(bias, bool):
+            raise TypeError(f"bias: got {bias!r}, wants True or False")
+        rules = _one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
+        first = [self._first_weights(rule, layer) for layer, rule in enumerate(rules)]
+        self.core = _core.Network(config.active_isa(), self.dtype, self.sizes, self.activations, bias)
+        self.weights = Parameters("weights", list(zip(self.sizes, self.sizes[1:], strict=False)), self.core)
+        self.biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], self.core)
+        for layer, weights in enumerate(first):
+            self.weights[layer] = weights
+        self.trained_loss: str | None = None
+        self._inference = PlanKeeper(self.core, "inference")
+        self._gradients = PlanKeeper(self.core, "gradients")
+        self._forward_plan: _core.Plan | None = None
+
+    def _first_weights(self, rule: Init, layer: int) -> Array:
+        fan_in, fan_out = self.sizes[layer : layer + 2]
+        rng = layer_rng(self.seed, layer)
+        activation = self.activations[layer]
+        return initialise(rule, fan_in, fan_out, activation=activation, dtype=self.dtype, rng=rng, layer=layer)
+
+    @property
+    def isa(self) -> str:
+        """Instruction set of this network's kernels."""
+        return self.core.isa
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum((fan_in + bool(self.biases)) * out for fan_in, out in zip(self.sizes, self.sizes[1:], strict=False))
+
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        loss: str,
+        optimizer: optim.Optimizer | str = "adam",
+        epochs: int = 1,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        progress: bool = False,
+    ) -> History:
+        """Train on all of X, `epochs` times.
+
+        Parameters
+        ----------
+        X : (n, n_features) array_like
+        y : array_like
+            Targets as `fastgrad.losses.check_targets` takes them.
+        loss : str
+            One of `fastgrad.losses.LOSSES`.
+        optimizer : SGD, Adam, AdamW, RMSprop or str
+        epochs, batch_size : int
+            >= 1. The last batch may be shorter.
+        shuffle : bool
+            A new order each epoch, drawn from `seed`.
+        validation_data : (X, y), optional
+            Its loss is computed after each epoch.
+        progress : bool
+            Print a line for each epoch.
+
+        Returns
+        -------
+        History
+            Losses, epochs, and the telemetry of every step.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Bad data or arguments; nothing has changed.
+        DivergenceError
+            A loss is not finite; the weights are those before that step.
+        """
+        trainer = Trainer(self, loss, optimizer)
+        epochs = _checks.integer("epochs", epochs, at_least=1)
+        batch_size = _checks.integer("batch_size", batch_size, at_least=1)
+        inputs, targets = self._checked(X, y, loss)
+        held_out = None if validation_data is None else self._checked_validation(validation_data, loss)
+        history = History(self.core.layers)
+        for epoch in range(epochs):
+            start = time.perf_counter()
+            mean = trainer.run_epoch(inputs, targets, batch_size, shuffle, history)
+            validation = None if held_out is None else self._mean_loss(*held_out, loss)
+            history.epochs.append(Epoch(epoch, mean, validation, time.perf_counter() - start))
+            if progress:
+                print(_progress_line(history.epochs[-1], epochs, len(inputs)), flush=True)
+        return history
+
+    def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
+        """Return the outputs of the last layer.
+
+        Parameters
+        ----------
+        X : (n, n_features) array_like
+        training : bool
+            Keep what `backward` needs.
+
+        Returns
+        -------
+        (n, n_outputs) array
+            In the network's dtype; inf or nan where the forward pass leaves its range.
+        """
+        inputs = self._checked_inputs(X)
+        out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
+        if training:
+            self._forward_plan = self._gradients.for_rows(len(inputs))
+            self._forward_plan.forward(inputs, out)
+            return out
+        plan = self._inference.for_rows(_FORWARD_ROWS)
+        for start in range(0, len(inputs), _FORWARD_ROWS):
+            plan.forward(inputs[start : start + _FORWARD_ROWS], out[start : start + _FORWARD_ROWS])
+        return out
+
+    def backward(self, dL_doutput: npt.ArrayLike) -> Gradients:
+        """Return gradients for a loss of the caller's own, after ``forward(X, training=True)``.
+
+        Parameters
+        ----------
+        dL_doutput : (n, n_outputs) array_like
+            Gradient of the loss with respect to what `forward` returned.
+
+        Raises
+        ------
+        ValueError
+            No forward pass in training mode came before, or the shape is not that of its output.
+        """
+        plan = self._forward_plan
+        if plan is None:
+            raise ValueError("backward: got no forward pass, wants forward(X, training=True) before it")
+        gradient = checked_inputs(dL_doutput, self.sizes[-1], np.dtype(self.dtype), "dL_doutput")
+        if len(gradient) != plan.rows:
+            raise ValueError(f"dL_doutput: got {len(gradient)} rows, wants {plan.rows} as forward had")
+        self._forward_plan = None
+        plan.backward(gradient)
+        return read_gradients(plan)
+
+    def gradients(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> tuple[float, Gradients]:
+        """Return the loss of a batch and its gradients, changing nothing.
+
+        Parameters
+        ----------
+        X, y : array_like
+            As in `fit`, one batch.
+        loss : str
+            One of `fastgrad.losses.LOSSES`.
+        """
+        inputs, targets = self._checked(X, y, losses.check_loss(loss))
+        plan = self._gradients.for_rows(len(inputs))
+        self._forward_plan = None
+        value = plan.gradients(inputs, targets, loss)
+        return value, read_gradients(plan)
+
+    def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
+        """Return the loss of X and y as one batch, changing nothing; arguments as in `gradients`."""
+        return self._mean_loss(*self._checked(X, y, losses.check_loss(loss)), loss)
+
+    def predict(self, X: npt.ArrayLike) -> Array:
+        """Return what the network was trained to tell.
+
+        Returns
+        -------
+        array
+            (n,) class numbers after training with "cross_entropy"; (n, n_outputs) of 0 and 1 after
+            "binary_cross_entropy"; else the (n, n_outputs) outputs.
+
+        Raises
+        ------
+        NotFittedError
+            The network has not been trained; `forward` gives its outputs all the same.
+        """
+        kind = self._trained("predict")
+        outputs = self.forward(X)
+        if kind == "cross_entropy":
+            classes: Array = outputs.argmax(axis=1)
+            return classes
+        return (outputs > 0).astype(np.int64) if kind == "binary_cross_entropy" else outputs
+
+    def predict_proba(self, X: npt.ArrayLike) -> Array:
+        """Return (n, n_outputs) probabilities, after training with "cross_entropy" or "binary_cross_entropy".
+
+        Raises
+        ------
+        NotFittedError
+            The network has not been trained.
+        ValueError
+            It was trained with a loss that knows no probabilities.
+        """
+        from scipy.special import expit, softmax
+
+        kind = self._trained("predict_proba")
+        if kind not in ("cross_entropy", "binary_cross_entropy"):
+            raise ValueError(f"predict_proba: got a network trained with {kind!r}, wants a cross-entropy loss")
+        outputs = self.forward(X)
+        probabilities: Array = softmax(outputs, axis=1) if kind == "cross_entropy" else expit(outputs)
+        return probabilities
+
+    def summary(self) -> str:
+        """Return a table of the layers: shape, activation, parameters, and the FLOPs of a training step per sample."""
+        rows = [("layer", "shape", "activation", "parameters", "FLOPs/sample")]
+        for layer, (fan_in, out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
+            parameters = (fan_in + bool(self.biases)) * out
+            flops = (6 if layer else 4) * fan_in * out
+            rows.append((str(layer), f"{fan_in} x {out}", self.activations[layer], f"{parameters:,}", f"{flops:,}"))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        size = self.n_parameters * np.dtype(self.dtype).itemsize
+        lines.append(f"{self.n_parameters:,} parameters, {size / 2**20:.2f} MiB in {self.dtype}, kernels: {self.isa}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        shape = "-".join(map(str, self.sizes)) if len(self.sizes) <= 8 else f"{len(self.sizes) - 1} layers"
+        return f"MLP({shape}, {self.activations[0]}, {self.dtype}, {self.n_parameters:,} parameters)"
+
+    def _trained(self, method: str) -> str:
+        if self.trained_loss is None:
+            raise NotFittedError(f"{method}: got a network that has not been trained; call fit first, or use forward")
+        return self.trained_loss
+
+    def _checked_inputs(self, X: npt.ArrayLike) -> Array:
+        return checked_inputs(X, self.sizes[0], np.dtype(self.dtype))
+
+    def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike, loss: str) -> tuple[Array, Array]:
+        inputs = self._checked_inputs(X)
+        return inputs, checked_targets(loss, y, len(inputs), self.sizes[-1], np.dtype(self.dtype))
+
+    def _checked_validation(self, data: tuple[npt.ArrayLike, npt.ArrayLike], loss: str) -> tuple[Array, Array]:
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise TypeError(f"validation_data: got {type(data).__name__}, wants a pair (X, y)")
+        try:
+            return self._checked(*data, loss)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation_data: {error}") from error
+
+    def _mean_loss(self, inputs: Array, targets: Array, loss: str) -> float:
+        plan = self._gradients.for_rows(min(len(inputs), _FORWARD_ROWS))
+        self._forward_plan = None
+        total = 0.0
+        for start in range(0, len(inputs), _FORWARD_ROWS):
+            part = slice(start, start + _FORWARD_ROWS)
+            value = plan.loss(inputs[part], targets[part], loss)
+            total += value if loss == "l2_norm" else value * len(inputs[part])
+        return total if loss == "l2_norm" else total / len(inputs)
+
+
+def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    if isinstance(sizes, str) or not isinstance(sizes, Sequence | np.ndarray):
+        raise TypeError(f"sizes: got {type(sizes).__name__}, wants a sequence of integers")
+    if len(sizes) < 2:
+        raise ValueError(f"sizes: got {len(sizes)} entries, wants at least 2: features, then units of each layer")
+    return tuple(_checks.integer(f"sizes[{i}]", size, at_least=1, below=2**31) for i, size in enumerate(sizes))
+
+
+def _one_each(name: str, value: Any, count: int, one: Callable[[Any], bool]) -> list[Any]:
+    if one(value):
+        return [value] * count
+    if len(value) != count:
+        raise ValueError(f"{name}: got {len(value)} entries, wants {count}")
+    return list(value)
+
+
+def _checked_activations(hidden: Any, output: str, layers: int) -> tuple[str, ...]:
+    if not isinstance(hidden, str | list | tuple):
+        raise TypeError(f"activation: got {type(hidden).__name__}, wants a name or a sequence of names")
+    names = _one_each("activation", hidden, layers - 1, one=lambda given: isinstance(given, str))
+    if isinstance(hidden, str):
+        _checks.choice("activation", hidden, _core.ACTIVATIONS)
+    checked = [_checks.choice(f"activation[{i}]", name, _core.ACTIVATIONS) for i, name in enumerate(names)]
+    return (*checked, _checks.choice("output_activation", output, _core.ACTIVATIONS))
+
+
+def _progress_line(epoch: Epoch, epochs: int, samples: int) -> str:
+    validation = "" if epoch.validation_loss is None else f"  validation {epoch.validation_loss:.4f}"
+    speed = samples / max(epoch.seconds, 1e-9)
+    return f"epoch {epoch.epoch + 1}/{epochs}  loss {epoch.loss:.4f}{validation}  {speed:,.0f} samples/s"

@@ -1,0 +1,156 @@
+"""Pictures of a run's telemetry, drawn with matplotlib, which is imported only when a picture is asked for.
+
+A figure is returned, not shown: no window, no global state. Interpretation of what is seen is not done here.
+"""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from os import PathLike
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastgrad.telemetry import Array, History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+_COLOURS = "viridis"
+_ZERO_COLOUR = "#d4d4d4"
+_NONFINITE_COLOUR = "#e3342f"
+_MOST_COLUMNS = 4000
+_PANELS_PER_ROW = 3
+_LOG10_SMALLEST_FLOAT32 = float(np.log10(np.finfo(np.float32).smallest_normal))
+
+
+def gradient_flow(
+    histories: Mapping[str, History] | History,
+    statistic: str = "grad_norm",
+    path: str | PathLike[str] | None = None,
+) -> "Figure":
+    """Draw a statistic of every layer at every step as a heat map, one panel per network, all on one colour scale.
+
+    Parameters
+    ----------
+    histories : History or mapping from title to History
+        One panel each, in the mapping's order.
+    statistic : str
+        One of `fastgrad.telemetry.STATISTICS`; log10 of its magnitude is drawn.
+    path : path-like, optional
+        Where to save the figure as well; the suffix decides the format.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Steps to the right, layers upwards (0, next to the input, at the bottom). Exact zeros are grey and values that
+        are not finite red, outside the colour scale, on which the smallest normal float32 is marked where it falls. Of
+        more than 4000 steps an even subset is drawn.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+    KeyError
+        Unknown statistic.
+    TypeError, ValueError
+        `histories` is not a History or a mapping to them, is empty, or holds one without steps.
+    """
+    runs = _checked(histories)
+    magnitudes = {title: run.telemetry.log10(statistic).T for title, run in runs.items()}
+    if find_spec("matplotlib") is None:
+        raise ImportError("plots need matplotlib, which is not installed: pip install 'fastgrad[plot]'")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(len(runs), _PANELS_PER_ROW)
+    rows = -(-len(runs) // columns)
+    figure = Figure(figsize=(1.5 + 4.0 * columns, 0.8 + 3.2 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = [figure.add_subplot(rows, columns, 1 + index) for index in range(len(runs))]
+    scale = _shared_scale(list(magnitudes.values()))
+    for panel, (title, values) in zip(panels, magnitudes.items(), strict=True):
+        _draw_heat_map(panel, values, scale)
+        panel.set_title(title, loc="left")
+        panel.set_xlabel("step")
+    for panel in panels[::columns]:
+        panel.set_ylabel("layer")
+    _draw_colour_bar(figure, panels, statistic, scale)
+    _draw_legend(figure, list(magnitudes.values()))
+    if path is not None:
+        figure.savefig(path, dpi=160)
+    return figure
+
+
+def _checked(histories: Mapping[str, History] | History) -> Mapping[str, History]:
+    runs = {"": histories} if isinstance(histories, History) else histories
+    if not isinstance(runs, Mapping):
+        raise TypeError(f"histories: got {type(histories).__name__}, wants a History or a mapping to them")
+    if not runs:
+        raise ValueError("histories: got an empty mapping, wants at least one History")
+    for title, run in runs.items():
+        if not isinstance(run, History):
+            raise TypeError(f"histories[{title!r}]: got {type(run).__name__}, wants a History")
+        if len(run) == 0:
+            raise ValueError(f"histories[{title!r}]: got no steps, wants at least one")
+    return runs
+
+
+def _shared_scale(magnitudes: list[Array]) -> "Normalize":
+    from matplotlib.colors import Normalize
+
+    finite = np.concatenate([values[np.isfinite(values)] for values in magnitudes])
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    margin = 0.5 if high - low < 1e-6 else 0.0
+    return Normalize(low - margin, high + margin)
+
+
+def _draw_heat_map(panel: "Axes", values: Array, scale: "Normalize") -> None:
+    from matplotlib import colormaps
+    from matplotlib.colors import to_rgba
+    from matplotlib.ticker import MaxNLocator
+
+    layers, steps = values.shape
+    shown = values[:, :: -(-steps // _MOST_COLUMNS)]
+    finite = np.isfinite(shown)
+    pixels = colormaps[_COLOURS](scale(np.where(finite, shown, 0.0)), bytes=True)
+    for mask, colour in ((np.isneginf(shown), _ZERO_COLOUR), (~finite & ~np.isneginf(shown), _NONFINITE_COLOUR)):
+        pixels[mask] = np.round(255 * np.array(to_rgba(colour)))
+    panel.imshow(pixels, origin="lower", aspect="auto", extent=(-0.5, steps - 0.5, -0.5, layers - 0.5))
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def _draw_colour_bar(figure: "Figure", panels: list["Axes"], statistic: str, scale: "Normalize") -> None:
+    from matplotlib.cm import ScalarMappable
+
+    bar = figure.colorbar(ScalarMappable(scale, _COLOURS), ax=panels, label=rf"$\log_{{10}}$ |{statistic}|", pad=0.02)
+    height = float(scale(_LOG10_SMALLEST_FLOAT32))
+    if 0.0 < height < 1.0:
+        ink, side, offset = ("black", "top", -3) if height > 0.5 else ("white", "bottom", 3)
+        bar.ax.axhline(_LOG10_SMALLEST_FLOAT32, color=ink)
+        bar.ax.annotate(
+            "float32 ends",
+            (0.5, height),
+            xycoords="axes fraction",
+            xytext=(0, offset),
+            textcoords="offset points",
+            rotation=90,
+            color=ink,
+            ha="center",
+            va=side,
+            fontsize="x-small",
+        )
+
+
+def _draw_legend(figure: "Figure", magnitudes: list[Array]) -> None:
+    from matplotlib.patches import Patch
+
+    keys = []
+    if any(np.isneginf(values).any() for values in magnitudes):
+        keys.append(Patch(color=_ZERO_COLOUR, label="exactly 0"))
+    if any((np.isnan(values) | np.isposinf(values)).any() for values in magnitudes):
+        keys.append(Patch(color=_NONFINITE_COLOUR, label="not finite"))
+    if keys:
+        figure.legend(handles=keys, loc="outside lower right", ncols=len(keys), frameon=False)

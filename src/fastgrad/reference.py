@@ -1,0 +1,370 @@
+"""The engine's mathematics in readable NumPy float64: documentation and test oracle.
+
+Layer l computes a_l = f(z_l) with z_l = a_{l-1} @ W_l + b_l; rows are samples, a_{-1} is X, W_l is (fan_in, fan_out).
+Nothing here is fast, nothing is checked, nothing is shared with the kernels; every formula keeps its relative accuracy
+in the tails, where the textbook form cancels. A gradient outside float64's range is out of reach here.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from fastgrad.optim import SGD, Adam, Optimizer, RMSprop
+from fastgrad.telemetry import STATISTICS
+
+Array = npt.NDArray[np.float64]
+
+LEAKY_SLOPE = 0.01
+SELU_SCALE = 1.0507009873554804934193349852946
+SELU_ALPHA = 1.6732632423543772848170429916717
+
+
+def _sigmoid(z: Array) -> Array:
+    return np.asarray(special.expit(z))
+
+
+def _sigmoid_slope(z: Array) -> Array:
+    t = np.exp(-np.abs(z))
+    return t / (1.0 + t) ** 2  # s(z) s(-z), never s (1 - s): 1 - s is 0 for z > 37
+
+
+def _tanh_slope(z: Array) -> Array:
+    t = np.exp(-np.abs(z)) ** 2
+    return 4.0 * t / (1.0 + t) ** 2  # sech(z)^2, never 1 - tanh(z)^2
+
+
+def _softplus(z: Array) -> Array:
+    return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
+
+
+def _exp_left(z: Array) -> Array:
+    return np.exp(np.minimum(z, 0.0))
+
+
+def _elu(z: Array) -> Array:
+    return np.where(z > 0.0, z, np.expm1(np.minimum(z, 0.0)))
+
+
+def _selu(z: Array) -> Array:
+    return SELU_SCALE * np.where(z > 0.0, z, SELU_ALPHA * np.expm1(np.minimum(z, 0.0)))
+
+
+def _normal_cdf(z: Array) -> Array:
+    return np.asarray(special.ndtr(z))  # by erfc on the left, where 1 + erf would cancel
+
+
+def _normal_density(z: Array) -> Array:
+    density: Array = np.exp(-0.5 * np.minimum(np.abs(z), 40.0) ** 2) / np.sqrt(2.0 * np.pi)
+    return density  # 0 from |z| = 38.6 on
+
+
+def _gelu(z: Array) -> Array:
+    return z * _normal_cdf(z)
+
+
+def _gelu_slope(z: Array) -> Array:
+    return _normal_cdf(z) + z * _normal_density(z)
+
+
+def _gelu_tanh_gate(z: Array) -> tuple[Array, Array]:
+    """Return u and du/dz of 0.5 (1 + tanh(u/2)) = sigmoid(u); beyond |z| = 40 the gate is exactly 0 or 1."""
+    z = np.clip(z, -40.0, 40.0)
+    scale = 2.0 * np.sqrt(2.0 / np.pi)
+    return scale * (z + 0.044715 * z**3), scale * (1.0 + 3.0 * 0.044715 * z**2)
+
+
+def _gelu_tanh(z: Array) -> Array:
+    u, _ = _gelu_tanh_gate(z)
+    return z * _sigmoid(u)
+
+
+def _gelu_tanh_slope(z: Array) -> Array:
+    u, du = _gelu_tanh_gate(z)
+    return _sigmoid(u) + np.clip(z, -40.0, 40.0) * _sigmoid_slope(u) * du
+
+
+def _silu(z: Array) -> Array:
+    return z * _sigmoid(z)
+
+
+def _silu_slope(z: Array) -> Array:
+    return _sigmoid(z) * (1.0 + z * _sigmoid(-z))
+
+
+def _mish(z: Array) -> Array:
+    return z * np.tanh(_softplus(z))
+
+
+def _mish_slope(z: Array) -> Array:
+    s = _softplus(z)
+    return np.tanh(s) + z * _tanh_slope(s) * _sigmoid(z)  # softplus' = sigmoid
+
+
+class Activation(NamedTuple):
+    """A function f and its derivative f', elementwise."""
+
+    value: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+
+ACTIVATIONS = {
+    "identity": Activation(np.copy, np.ones_like),
+    "relu": Activation(lambda z: np.maximum(z, 0.0), lambda z: np.where(z > 0.0, 1.0, 0.0)),
+    "leaky_relu": Activation(
+        lambda z: np.where(z > 0.0, z, LEAKY_SLOPE * z), lambda z: np.where(z > 0.0, 1.0, LEAKY_SLOPE)
+    ),
+    "elu": Activation(_elu, _exp_left),
+    "selu": Activation(_selu, lambda z: SELU_SCALE * np.where(z > 0.0, 1.0, SELU_ALPHA * _exp_left(z))),
+    "gelu": Activation(_gelu, _gelu_slope),
+    "gelu_tanh": Activation(_gelu_tanh, _gelu_tanh_slope),
+    "silu": Activation(_silu, _silu_slope),
+    "softplus": Activation(_softplus, _sigmoid),
+    "sigmoid": Activation(_sigmoid, _sigmoid_slope),
+    "tanh": Activation(np.tanh, _tanh_slope),
+    "mish": Activation(_mish, _mish_slope),
+}
+
+
+def norm(values: Array, axis: int | None = None) -> Array:
+    """Euclidean (Frobenius) norm that neither under- nor overflows while the result is representable."""
+    largest = np.max(np.abs(values), axis=axis, initial=0.0, keepdims=True)
+    safe = np.where(largest > 0.0, largest, 1.0)
+    length: Array = np.squeeze(safe, axis) * np.sqrt(np.sum((values / safe) ** 2, axis=axis))
+    return length
+
+
+def _mse(a: Array, y: Array) -> tuple[float, Array]:
+    return float(np.mean((a - y) ** 2)), 2.0 * (a - y) / a.size
+
+
+def _l2_norm(a: Array, y: Array) -> tuple[float, Array]:
+    lengths = norm(a - y, axis=1)
+    return float(np.sum(lengths)), (a - y) / np.where(lengths > 0.0, lengths, 1.0)[:, np.newaxis]
+
+
+def _mae(a: Array, y: Array) -> tuple[float, Array]:
+    return float(np.mean(np.abs(a - y))), np.sign(a - y) / a.size
+
+
+def _huber(a: Array, y: Array) -> tuple[float, Array]:
+    d = a - y
+    entries = np.where(np.abs(d) < 1.0, 0.5 * d**2, np.abs(d) - 0.5)
+    return float(np.mean(entries)), np.clip(d, -1.0, 1.0) / a.size
+
+
+def _cross_entropy(a: Array, y: Array) -> tuple[float, Array]:
+    samples, classes = a.shape
+    if y.ndim == 1:
+        y = np.eye(classes)[y.astype(np.int64)]
+    others = 1.0 - np.eye(classes)
+    top = np.argmax(a, axis=1)
+    shifted = a - a[np.arange(samples), top, np.newaxis]
+    exponentials = np.exp(shifted)
+    rest = np.sum(exponentials * others[top], axis=1, keepdims=True)  # sum of exp without the largest, which is 1
+    log_p = shifted - np.log1p(rest)
+    p = exponentials / (1.0 + rest)
+    # dL/da_j = p_j sum_k y_k - y_j; its terms in y_j join to -y_j (1 - p_j), and 1 - p_j is summed, not subtracted
+    gradient = p * (y @ others) - y * (p @ others)
+    return float(-np.sum(y * log_p) / samples), gradient / samples
+
+
+def _binary_cross_entropy(a: Array, y: Array) -> tuple[float, Array]:
+    # -log s(a) = softplus(-a) and -log (1 - s(a)) = softplus(a): both terms are positive, so nothing cancels
+    entries = y * _softplus(-a) + (1.0 - y) * _softplus(a)
+    return float(np.mean(entries)), ((1.0 - y) * _sigmoid(a) - y * _sigmoid(-a)) / a.size
+
+
+LOSSES: dict[str, Callable[[Array, Array], tuple[float, Array]]] = {
+    "mse": _mse,
+    "l2_norm": _l2_norm,
+    "mae": _mae,
+    "huber": _huber,
+    "cross_entropy": _cross_entropy,
+    "binary_cross_entropy": _binary_cross_entropy,
+}
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """The loss and its derivatives: `weights[l]`, `biases[l]` and `deltas[l]` = dL/dz_l per layer, `input` = dL/dX."""
+
+    loss: float
+    weights: list[Array]
+    biases: list[Array]
+    input: Array
+    deltas: list[Array]
+
+
+def forward(
+    weights: Sequence[Array], biases: Sequence[Array], X: Array, activations: Sequence[str]
+) -> tuple[list[Array], list[Array]]:
+    """Return the pre-activations z_0 ... z_{L-1} and the outputs X, a_0 ... a_{L-1} (one entry more).
+
+    Parameters
+    ----------
+    weights, biases : sequences of (fan_in, fan_out) and (fan_out,) arrays
+    X : (n, fan_in of layer 0) array
+    activations : sequence of str
+        One name per layer, the output layer's included.
+    """
+    zs: list[Array] = []
+    outputs = [X]
+    for W, b, name in zip(weights, biases, activations, strict=True):
+        zs.append(outputs[-1] @ W + b)
+        outputs.append(ACTIVATIONS[name].value(zs[-1]))
+    return zs, outputs
+
+
+def gradients(
+    weights: Sequence[Array], biases: Sequence[Array], X: Array, y: Array, activations: Sequence[str], loss: str
+) -> Gradients:
+    """Return loss and gradients by backpropagation; arguments as in `forward`, `y` and `loss` as in `LOSSES`."""
+    zs, outputs = forward(weights, biases, X, activations)
+    value, upstream = LOSSES[loss](outputs[-1], y)
+    deltas: list[Array] = []
+    for W, z, name in zip(reversed(weights), reversed(zs), reversed(activations), strict=True):
+        deltas.insert(0, upstream * ACTIVATIONS[name].slope(z))  # dL/dz_l = dL/da_l * f'(z_l)
+        upstream = deltas[0] @ W.T  # dL/da_{l-1} = dL/dz_l W_l^T
+    return Gradients(
+        loss=value,
+        weights=[a.T @ delta for a, delta in zip(outputs, deltas, strict=False)],  # dL/dW_l = a_{l-1}^T dL/dz_l
+        biases=[np.sum(delta, axis=0) for delta in deltas],
+        input=upstream,
+        deltas=deltas,
+    )
+
+
+@dataclass(frozen=True)
+class State:
+    """What an optimizer remembers of one array: steps taken, momentum, and averages of g^2 and g. Starts at zero."""
+
+    step: int = 0
+    momentum: Array | float = 0.0
+    square: Array | float = 0.0
+    mean: Array | float = 0.0
+
+
+def increment(options: Optimizer, w: Array, g: Array, state: State) -> tuple[Array, State]:
+    """Return what the optimizer adds to `w` for the gradient `g`, and its next state: PyTorch's formulas."""
+    if isinstance(options, SGD):
+        return _sgd(options, w, g, state)
+    if isinstance(options, RMSprop):
+        return _rmsprop(options, w, g, state)
+    return _adam(options, w, g, state)
+
+
+def _sgd(options: SGD, w: Array, g: Array, state: State) -> tuple[Array, State]:
+    g = g + options.weight_decay * w
+    if options.momentum == 0.0:
+        return -options.lr * g, replace(state, step=state.step + 1)
+    b = g if state.step == 0 else options.momentum * state.momentum + (1.0 - options.dampening) * g
+    direction = g + options.momentum * b if options.nesterov else b
+    return -options.lr * direction, replace(state, step=state.step + 1, momentum=b)
+
+
+def _adam(options: Adam, w: Array, g: Array, state: State) -> tuple[Array, State]:
+    beta1, beta2 = options.betas
+    decoupled = options.name == "adamw"
+    if not decoupled:
+        g = g + options.weight_decay * w
+    t = state.step + 1
+    m = beta1 * state.momentum + (1.0 - beta1) * g
+    v = beta2 * state.square + (1.0 - beta2) * g**2
+    deviation = np.sqrt(v) / np.sqrt(1.0 - beta2**t) + options.eps  # eps is added outside the root
+    change = -options.lr / (1.0 - beta1**t) * m / deviation
+    if decoupled:
+        change = change - options.lr * options.weight_decay * w
+    return change, replace(state, step=t, momentum=m, square=v)
+
+
+def _rmsprop(options: RMSprop, w: Array, g: Array, state: State) -> tuple[Array, State]:
+    g = g + options.weight_decay * w
+    v = options.alpha * state.square + (1.0 - options.alpha) * g**2
+    c = options.alpha * state.mean + (1.0 - options.alpha) * g if options.centered else 0.0
+    variance = np.maximum(v - c**2, 0.0)  # never negative but for rounding, where PyTorch's root would be NaN
+    b = options.momentum * state.momentum + g / (np.sqrt(variance) + options.eps)
+    return -options.lr * b, State(step=state.step + 1, momentum=b, square=v, mean=c)
+
+
+@dataclass(frozen=True)
+class Step:
+    """The outcome of a training step.
+
+    `loss` is that before the update; `weights` and `biases` are new lists, `states` a (weight, bias) pair per layer,
+    and `statistics` the (len(STATISTICS), layers) table of `fastgrad.telemetry`.
+    """
+
+    loss: float
+    weights: list[Array]
+    biases: list[Array]
+    states: list[tuple[State, State]]
+    statistics: Array
+
+
+def train_step(
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    X: Array,
+    y: Array,
+    activations: Sequence[str],
+    loss: str,
+    optimizer: Optimizer,
+    states: Sequence[tuple[State, State]] | None = None,
+) -> Step:
+    """Return the network after one forward, backward and update. The arguments are not changed.
+
+    Parameters
+    ----------
+    weights, biases, X, y, activations, loss
+        As in `gradients`.
+    optimizer : SGD, Adam, AdamW or RMSprop
+    states : sequence of (State, State), optional
+        A pair per layer from the step before; none for the first step.
+    """
+    if states is None:
+        states = [(State(), State())] * len(weights)
+    grads = gradients(weights, biases, X, y, activations, loss)
+    changes: list[Array] = []
+    after = Step(loss=grads.loss, weights=[], biases=[], states=[], statistics=np.empty(0))
+    for W, b, dW, db, (of_W, of_b) in zip(weights, biases, grads.weights, grads.biases, states, strict=True):
+        W_change, W_state = increment(optimizer, W, dW, of_W)
+        b_change, b_state = increment(optimizer, b, db, of_b)
+        changes.append(W_change)
+        after.weights.append(W + W_change)
+        after.biases.append(b + b_change)
+        after.states.append((W_state, b_state))
+    return replace(after, statistics=statistics(weights, biases, X, activations, grads, changes))
+
+
+def statistics(
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    X: Array,
+    activations: Sequence[str],
+    grads: Gradients,
+    increments: Sequence[Array],
+) -> Array:
+    """Return the (len(STATISTICS), layers) table of a step from its gradients and the increments of its weights.
+
+    update_ratio is inf where weights that are all zero move, and NaN where they do not.
+    """
+    zs, outputs = forward(weights, biases, X, activations)
+    slopes = [ACTIVATIONS[name].slope(z) for name, z in zip(activations, zs, strict=True)]
+    rows = {
+        "act_mean": [np.mean(a) for a in outputs[1:]],
+        "act_rms": [norm(a) / np.sqrt(a.size) for a in outputs[1:]],
+        "deriv_mean": [np.mean(np.abs(slope)) for slope in slopes],
+        "delta_norm": [norm(delta) for delta in grads.deltas],
+        "grad_norm": [norm(g) for g in grads.weights],
+        "bias_grad_norm": [norm(g) for g in grads.biases],
+        "weight_norm": [norm(W) for W in weights],
+        "update_norm": [norm(change) for change in increments],
+    }
+    table = {name: np.array(row, dtype=np.float64) for name, row in rows.items()}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        table["update_ratio"] = table["update_norm"] / table["weight_norm"]
+    return np.stack([table[name] for name in STATISTICS])

@@ -1,0 +1,304 @@
+"""What every layer did at every step: the statistics' names, one step's view, and the record of a whole run.
+
+The kernels measure; these classes only hold and name the numbers, float64, in the order of `STATISTICS`. All arrays
+they give out are read-only, and views wherever that is possible. Judging the numbers is not done here.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+MEANINGS = {
+    "act_mean": "mean of a_l over batch x units",
+    "act_rms": "root mean square of a_l over batch x units",
+    "deriv_mean": "mean of |f'(z_l)|: 1 for identity, the share of active units for ReLU",
+    "delta_norm": "Frobenius norm of dL/dz_l",
+    "grad_norm": "Frobenius norm of dL/dW_l, before weight decay and clipping",
+    "bias_grad_norm": "Euclidean norm of dL/db_l, before weight decay and clipping",
+    "weight_norm": "Frobenius norm of W_l before the step",
+    "update_norm": "Frobenius norm of the increment of W_l before it is rounded into W_l",
+    "update_ratio": "update_norm / weight_norm",
+}
+
+STATISTICS = tuple(MEANINGS)
+
+_INDEX = {name: index for index, name in enumerate(STATISTICS)}
+
+
+class LayerStats:
+    """The statistics of one step, a read-only view of shape (statistics, layers).
+
+    ``stats.grad_norm`` and ``stats["grad_norm"]`` are the same (layers,) array. The view shares the memory it was made
+    from: it is valid for as long as its source says, and `copy` keeps it.
+
+    Parameters
+    ----------
+    values : (len(STATISTICS), layers) float64 array
+        Not copied.
+    step : int
+        Number of the step, counted from 0.
+
+    Raises
+    ------
+    ValueError
+        `values` has another shape or dtype.
+    """
+
+    __slots__ = ("_values", "step")
+
+    def __init__(self, values: Array, step: int) -> None:
+        _require_float64("values", values, (len(STATISTICS), "layers"))
+        self._values = _read_only(values)
+        self.step = step
+
+    @property
+    def values(self) -> Array:
+        """(statistics, layers) read-only array, rows in the order of `STATISTICS`."""
+        return self._values
+
+    def __getitem__(self, name: str) -> Array:
+        row: Array = self._values[_index(name)]
+        return row
+
+    def __getattr__(self, name: str) -> Array:
+        if name in _INDEX:
+            return self[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; statistics are {', '.join(STATISTICS)}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *STATISTICS]
+
+    def log10(self, name: str) -> Array:
+        """Return log10 of the magnitude, shape (layers,): finite unless the value is exactly 0 (-inf) or not finite."""
+        return _log10_magnitude(self[name])
+
+    def copy(self) -> "LayerStats":
+        """Return the same statistics in memory of their own."""
+        return LayerStats(self._values.copy(), self.step)
+
+    def __repr__(self) -> str:
+        rows = [["layer", *STATISTICS]]
+        rows += [[str(layer), *(f"{v:.3e}" for v in self._values[:, layer])] for layer in self._shown_layers()]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        hidden = self._values.shape[1] - (len(rows) - 1)
+        if hidden:
+            lines.insert(1 + (len(rows) - 1) // 2, f"{'...':>{widths[0]}}  ({hidden} layers more)")
+        return "\n".join([f"LayerStats of step {self.step}", *lines])
+
+    def _shown_layers(self, most: int = 16) -> list[int]:
+        layers = list(range(self._values.shape[1]))
+        return layers if len(layers) <= most else layers[: most // 2] + layers[-most // 2 :]
+
+
+class Telemetry:
+    """The statistics of all steps of a run.
+
+    ``telemetry["grad_norm"]`` is a read-only (steps, layers) float64 array, ``len(telemetry)`` the number of steps;
+    iterating gives the statistics' names, as with a data frame. Chunks are joined when first read, once.
+
+    Parameters
+    ----------
+    layers : int
+        Number of layers of the network.
+    """
+
+    def __init__(self, layers: int) -> None:
+        self.layers = layers
+        self._chunks = _Chunks((len(STATISTICS), layers))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The statistics' names."""
+        return STATISTICS
+
+    def append_chunk(self, values: Array) -> None:
+        """Add the next steps.
+
+        Parameters
+        ----------
+        values : (steps, len(STATISTICS), layers) float64 array
+            Kept, not copied: the caller must not write to it afterwards.
+
+        Raises
+        ------
+        ValueError
+            `values` has another shape or dtype.
+        """
+        self._chunks.append("values", values)
+
+    def require_chunk(self, name: str, values: Array) -> None:
+        """Raise the ValueError that `append_chunk` would, calling the argument `name`."""
+        self._chunks.require(name, values)
+
+    def at(self, step: int) -> LayerStats:
+        """Return the statistics of one step; negative steps count from the end, as in a list.
+
+        Raises
+        ------
+        IndexError
+            There is no such step.
+        """
+        steps = len(self)
+        if not -steps <= step < steps:
+            raise IndexError(f"step: got {step}, the telemetry holds {steps} steps")
+        return LayerStats(self._chunks.row(step % steps), step % steps)
+
+    def log10(self, name: str) -> Array:
+        """Return log10 of the magnitude, (steps, layers): finite unless the value is exactly 0 (-inf) or not finite."""
+        return _log10_magnitude(self[name])
+
+    def __getitem__(self, name: str) -> Array:
+        return self._chunks.joined()[:, _index(name)]
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(STATISTICS)
+
+    def __repr__(self) -> str:
+        return f"Telemetry({len(self)} steps, {self.layers} layers: {', '.join(STATISTICS)})"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the data.
+
+    Attributes
+    ----------
+    epoch : int
+        Counted from 0.
+    loss : float
+        Mean of the training loss over the epoch's samples, each batch measured before its update.
+    validation_loss : float or None
+        After the epoch; None without validation data.
+    seconds : float
+        Wall time.
+    """
+
+    epoch: int
+    loss: float
+    validation_loss: float | None
+    seconds: float
+
+
+class History:
+    """What a training run left behind: the loss of each step, its epochs, and the telemetry.
+
+    Parameters
+    ----------
+    layers : int
+        Number of layers of the network.
+
+    Attributes
+    ----------
+    epochs : list of Epoch
+        Filled by ``fit``; empty after a run counted in steps.
+    telemetry : Telemetry
+        Statistics of every step and layer.
+    """
+
+    def __init__(self, layers: int) -> None:
+        self.epochs: list[Epoch] = []
+        self.telemetry = Telemetry(layers)
+        self._losses = _Chunks(())
+
+    @property
+    def loss(self) -> Array:
+        """(steps,) read-only float64 array: the loss of each step's batch before its update."""
+        return self._losses.joined()
+
+    def append_chunk(self, losses: Array, statistics: Array) -> None:
+        """Add the next steps.
+
+        Parameters
+        ----------
+        losses : (steps,) float64 array
+        statistics : (steps, len(STATISTICS), layers) float64 array
+            Both are kept, not copied: the caller must not write to them afterwards.
+
+        Raises
+        ------
+        ValueError
+            Wrong shape or dtype, or different numbers of steps; nothing is added.
+        """
+        self._losses.require("losses", losses)
+        self.telemetry.require_chunk("statistics", statistics)
+        if len(losses) != len(statistics):
+            raise ValueError(f"losses: got {len(losses)} steps, wants {len(statistics)} as in statistics")
+        self.telemetry.append_chunk(statistics)
+        self._losses.append("losses", losses)
+
+    def __len__(self) -> int:
+        return len(self._losses)
+
+    def __repr__(self) -> str:
+        span = f", loss {self.loss[0]:.6g} -> {self.loss[-1]:.6g}" if len(self) else ""
+        return f"History({len(self)} steps, {len(self.epochs)} epochs, {self.telemetry.layers} layers{span})"
+
+
+class _Chunks:
+    """Rows of one shape that arrive in chunks and are read as one array."""
+
+    def __init__(self, row_shape: tuple[int, ...]) -> None:
+        self._row_shape = row_shape
+        self._chunks: list[Array] = []
+        self._starts: list[int] = []
+        self._rows = 0
+
+    def require(self, name: str, chunk: Array) -> None:
+        _require_float64(name, chunk, ("steps", *self._row_shape))
+
+    def append(self, name: str, chunk: Array) -> None:
+        self.require(name, chunk)
+        self._chunks.append(_read_only(chunk))
+        self._starts.append(self._rows)
+        self._rows += len(chunk)
+
+    def joined(self) -> Array:
+        if len(self._chunks) != 1:
+            self._chunks = [_read_only(np.concatenate([np.empty((0, *self._row_shape)), *self._chunks]))]
+            self._starts = [0]
+        return self._chunks[0]
+
+    def row(self, index: int) -> Array:
+        chunk = bisect_right(self._starts, index) - 1
+        row: Array = self._chunks[chunk][index - self._starts[chunk]]
+        return row
+
+    def __len__(self) -> int:
+        return self._rows
+
+
+def _index(name: str) -> int:
+    if name not in _INDEX:
+        raise KeyError(f"{name!r} is not a statistic; known are {', '.join(STATISTICS)}")
+    return _INDEX[name]
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _log10_magnitude(values: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        return _read_only(np.log10(np.abs(values)))
+
+
+def _require_float64(name: str, array: object, shape: tuple[int | str, ...]) -> None:
+    """Raise ValueError unless `array` is a float64 array of `shape`, in which a name stands for any size."""
+    wants = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    if not isinstance(array, np.ndarray) or array.dtype != np.float64:
+        got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ValueError(f"{name}: got {got}, wants a float64 array of shape {wants}")
+    fits = (size == want or isinstance(want, str) for size, want in zip(array.shape, shape, strict=False))
+    if array.ndim != len(shape) or not all(fits):
+        raise ValueError(f"{name}: got shape {array.shape}, wants {wants}")

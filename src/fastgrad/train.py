@@ -1,0 +1,230 @@
+"""Training: a Trainer couples a network with a loss and an optimizer, and counts the steps.
+
+Loops over steps run inside the engine with the GIL released. Everything a step can get wrong about its data is found
+before the engine is entered.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgrad import _checks, _core, losses, optim
+from fastgrad.batches import PlanKeeper, checked_inputs, checked_targets
+from fastgrad.errors import DivergenceError
+from fastgrad.telemetry import STATISTICS, History, LayerStats
+
+if TYPE_CHECKING:
+    from fastgrad.network import MLP
+
+Array = npt.NDArray[Any]
+
+RING = 32
+_SHUFFLE_STREAM = 2**63  # beyond the number of any layer
+
+
+class Trainer:
+    """Trains a network step by step.
+
+    Parameters
+    ----------
+    net : MLP
+        Trained in place. Its weights may be replaced between steps.
+    loss : str
+        One of `fastgrad.losses.LOSSES`.
+    optimizer : SGD, Adam, AdamW, RMSprop or str
+        Its state lives in the Trainer.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Unknown loss or optimizer.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> net = fg.MLP([3, 8, 1], activation="tanh", seed=1)
+    >>> trainer = fg.Trainer(net, loss="mse", optimizer=fg.SGD(lr=0.1))
+    >>> x = np.ones((4, 3), dtype=np.float32)
+    >>> first = trainer.step(x, np.zeros((4, 1)))
+    >>> trainer.step(x, np.zeros((4, 1))) < first
+    True
+    >>> trainer.stats.grad_norm.shape
+    (2,)
+    """
+
+    def __init__(self, net: "MLP", loss: str, optimizer: optim.Optimizer | str = "adam") -> None:
+        self.net = net
+        self.loss = losses.check_loss(loss)
+        self.optimizer = optim.resolve(optimizer)
+        self._network = net.core
+        self._dtype = np.dtype(net.dtype)
+        self._state = _core.Optimizer(self._network, core_options(self.optimizer))
+        self._plans = PlanKeeper(self._network, "training")
+        self._ring = np.full((RING, len(STATISTICS), self._network.layers), math.nan)
+        self._values = np.empty(RING)
+        self._slots = [(self._values[i : i + 1], self._ring[i : i + 1]) for i in range(RING)]
+        self._shuffler = np.random.Generator(np.random.Philox(key=np.array([net.seed, _SHUFFLE_STREAM], np.uint64)))
+
+    @property
+    def steps(self) -> int:
+        """Number of steps done."""
+        return self._state.steps
+
+    def step(self, x: npt.ArrayLike, y: npt.ArrayLike) -> float:
+        """Do one forward pass, backward pass and update.
+
+        Parameters
+        ----------
+        x : (n, n_features) array_like
+            Finite. Passed on without a copy where it is C-contiguous and of the network's dtype.
+        y : array_like
+            Targets as `fastgrad.losses.check_targets` takes them.
+
+        Returns
+        -------
+        float
+            Loss of the batch before the update.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Bad data; nothing has changed.
+        DivergenceError
+            The loss is not finite; nothing has changed.
+        """
+        x, y = self._checked(x, y)
+        slot = self.steps % RING
+        value, row = self._slots[slot]
+        self._run(x, y, None, len(x), value, row)
+        return float(value[0])
+
+    def run(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, *, steps: int, batch_size: int = 32, shuffle: bool = True
+    ) -> History:
+        """Do many steps in one call, passing over the data as often as it takes.
+
+        Parameters
+        ----------
+        X, y : array_like
+            As in `step`; the whole data set.
+        steps : int
+            >= 1.
+        batch_size : int
+            >= 1. The last batch of a pass may be shorter.
+        shuffle : bool
+            Draw a new order for each pass, from the network's seed.
+
+        Returns
+        -------
+        History
+            Loss and statistics of these steps.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Bad data or arguments; nothing has changed.
+        DivergenceError
+            A loss is not finite; the weights are those before that step.
+        """
+        X, y = self._checked(X, y)
+        left = _checks.integer("steps", steps, at_least=1)
+        batch_size = _checks.integer("batch_size", batch_size, at_least=1)
+        history = History(self._network.layers)
+        while left:
+            wanted = min(left, -(-len(X) // batch_size))
+            self._pass_over(X, y, batch_size, wanted, shuffle, history)
+            left -= wanted
+        self._remember(history)
+        return history
+
+    def run_epoch(self, X: Array, y: Array, batch_size: int, shuffle: bool, history: History) -> float:
+        """Pass once over checked data; return the mean loss over its samples (their sum for "l2_norm")."""
+        steps = -(-len(X) // batch_size)
+        values = self._pass_over(X, y, batch_size, steps, shuffle, history)
+        self._remember(history)
+        sizes = np.full(steps, batch_size)
+        sizes[-1] = len(X) - batch_size * (steps - 1)
+        return float(values.sum() if self.loss == "l2_norm" else values @ sizes / len(X))
+
+    @property
+    def stats(self) -> LayerStats:
+        """Statistics of the last step, without a copy: valid until 32 more steps have been done.
+
+        Raises
+        ------
+        ValueError
+            No step has been done.
+        """
+        if not self.steps:
+            raise ValueError("stats: got a Trainer before its first step, wants one after it")
+        last = self.steps - 1
+        return LayerStats(self._ring[last % RING], last)
+
+    def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
+        """Return the loss of X and y as one batch, changing nothing."""
+        return self.net.evaluate(X, y, loss=self.loss)
+
+    def _checked(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
+        inputs = checked_inputs(x, self._network.sizes[0], self._dtype, "X")
+        return inputs, checked_targets(self.loss, y, len(inputs), self._network.sizes[-1], self._dtype)
+
+    def _pass_over(self, X: Array, y: Array, batch_size: int, steps: int, shuffle: bool, history: History) -> Array:
+        rows = min(len(X), steps * batch_size)
+        order = self._shuffler.permutation(len(X))[:rows] if shuffle else np.arange(rows)
+        values = np.empty(steps)
+        statistics = np.empty((steps, len(STATISTICS), self._network.layers))
+        self._run(X, y, order, batch_size, values, statistics, history)
+        return values
+
+    def _run(
+        self,
+        x: Array,
+        y: Array,
+        order: Array | None,
+        batch_size: int,
+        values: Array,
+        statistics: Array,
+        history: History | None = None,
+    ) -> None:
+        plan = self._plans.for_rows(min(batch_size, len(x)))
+        done = plan.steps(x, y, order, batch_size, self.loss, self._state, values, statistics)
+        self.net.trained_loss = self.loss
+        if history is not None:
+            history.append_chunk(values[:done], statistics[:done])
+        if done < len(values):
+            raise DivergenceError(self.steps, float(values[done]), history or History(self._network.layers))
+
+    def _remember(self, history: History) -> None:
+        telemetry = history.telemetry
+        for back in range(1, min(RING, len(telemetry)) + 1):
+            self._ring[(self.steps - back) % RING] = telemetry.at(-back).values
+
+
+def core_options(optimizer: optim.Optimizer) -> dict[str, Any]:
+    """Return an optimizer's numbers as the engine takes them."""
+    options: dict[str, Any] = {
+        "lr": optimizer.lr,
+        "weight_decay": optimizer.weight_decay,
+        "decoupled": isinstance(optimizer, optim.AdamW),
+        "momentum": 0.0,
+        "dampening": 0.0,
+        "nesterov": False,
+        "beta1": 0.0,
+        "beta2": 0.0,
+        "eps": 0.0,
+    }
+    if isinstance(optimizer, optim.SGD):
+        options |= {
+            "kind": "sgd_momentum" if optimizer.momentum else "sgd",
+            "momentum": optimizer.momentum,
+            "dampening": optimizer.dampening,
+            "nesterov": optimizer.nesterov,
+        }
+    elif isinstance(optimizer, optim.Adam):
+        options |= {"kind": "adam", "beta1": optimizer.betas[0], "beta2": optimizer.betas[1], "eps": optimizer.eps}
+    else:
+        kind = "rmsprop" + "_centered" * optimizer.centered + "_momentum" * bool(optimizer.momentum)
+        options |= {"kind": kind, "beta2": optimizer.alpha, "eps": optimizer.eps, "momentum": optimizer.momentum}
+    return options
