@@ -23,9 +23,11 @@ $(BUILT): pyproject.toml setup.py $(NATIVE)
 demo: $(BUILT) ## train deep networks and watch their gradients
 	$(BIN)/fastgrad demo
 
-# An instrumented extension needs its sanitizer loaded before Python; the leaks would be the interpreter's.
-RUNTIME := $(if $(findstring address,$(FASTGRAD_SANITIZE)),libasan.so)$(if $(findstring thread,$(FASTGRAD_SANITIZE)),libtsan.so)
-PRELOAD := $(if $(RUNTIME),ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD=$$($(CC) -print-file-name=$(RUNTIME)))
+# An instrumented extension needs its sanitizer, and libstdc++ for what that intercepts, loaded before Python.
+RUNTIME := $(if $(findstring address,$(FASTGRAD_SANITIZE)),asan)$(if $(findstring thread,$(FASTGRAD_SANITIZE)),tsan)
+LIBRARY = $$($(CC) -print-file-name=$(1))
+LIBRARIES := $(call LIBRARY,lib$(RUNTIME).so) $(call LIBRARY,libstdc++.so.6)
+PRELOAD := $(if $(RUNTIME),ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$(LIBRARIES)")
 
 test: $(BUILT) ## run the tests
 	$(PRELOAD) $(BIN)/python -m pytest $(ARGS)

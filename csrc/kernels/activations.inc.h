@@ -74,7 +74,8 @@ static inline void activate_gelu_tanh(vec z, vec *a, vec *slope) {
     const vec m = v_size_up_to(z, GELU_TANH_BOUND), linear = v_set1(GELU_LINEAR_HIGH), cubic = v_set1(GELU_CUBIC_HIGH);
     const vec square = m * m, square_low = v_product_error(m, m, square);
     const vec curve = cubic * square;
-    const vec curve_low = v_product_error(cubic, square, curve) + v_fma(cubic, square_low, v_set1(GELU_CUBIC_LOW) * square);
+    const vec curve_low =
+        v_product_error(cubic, square, curve) + v_fma(cubic, square_low, v_set1(GELU_CUBIC_LOW) * square);
     const vec rate = linear + curve, curve_kept = rate - linear;
     const vec rate_low = (linear - (rate - curve_kept)) + (curve - curve_kept) + (v_set1(GELU_LINEAR_LOW) + curve_low);
     const vec g = m * rate, g_low = v_fma(m, rate_low, v_product_error(m, rate, g));

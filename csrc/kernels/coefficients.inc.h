@@ -1,4 +1,5 @@
 /* Constants and tables of vmath.inc.h, ascending powers. Written by coefficients.py: edit that. */
+/* clang-format off */
 #if FG_REAL_BITS == 32
 #define LOG2_E 1.442695f
 #define SQRT_HALF 0.70710677f

@@ -1,9 +1,9 @@
 """Derive the constants of ``vmath.inc.h`` and print them as C: ``python coefficients.py > coefficients.inc.h``.
 
-Every table interpolates its function at Chebyshev nodes in 60-digit arithmetic, which comes within a small factor of the
-minimax fit. The comment beside each table gives the largest relative error, on a dense grid, of the result it serves,
-before the coefficients are rounded. Needs mpmath; the build does not run it, its output is committed. It refuses to
-print a table whose error exceeds the budget of its number format.
+Every table interpolates its function at Chebyshev nodes in 60-digit arithmetic, which comes within a small factor of
+the minimax fit. The comment beside each table gives the largest relative error, on a dense grid, of the result it
+serves, before the coefficients are rounded. Needs mpmath; the build does not run it, its output is committed. It
+refuses to print a table whose error exceeds the budget of its number format.
 """
 
 from collections.abc import Callable, Iterable
@@ -70,7 +70,7 @@ def normal_tail(m: mpf) -> mpf:
 
 
 def normal_tail_excess(m: mpf) -> mpf:
-    """What the reciprocal of the normal tail has over its asymptote: 2 at 0, falling to 0."""
+    """Excess of the reciprocal of the normal tail over its asymptote: 2 at 0, falling to 0."""
     return 1 / normal_tail(m) - mp.sqrt(2 * mp.pi) * m
 
 
@@ -215,6 +215,7 @@ def main() -> None:
     """Print the header."""
     mp.mp.dps = 60
     print("/* Constants and tables of vmath.inc.h, ascending powers. Written by coefficients.py: edit that. */")
+    print("/* clang-format off */")
     print("#if FG_REAL_BITS == 32")
     print("\n".join(single_tables()), end="#else\n")
     print("\n".join(double_tables()), end="#endif\n")

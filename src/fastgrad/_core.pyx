@@ -2,8 +2,8 @@
 # cython: freethreading_compatible=True
 """The boundary between Python and the C engine.
 
-Every array is checked here for dtype, shape and contiguity before the engine sees its address; the GIL is released while
-the engine works, and a status becomes an exception in one place. Meanings (finite data, labels in range, names) are the
+Every array is checked here for dtype, shape and contiguity before the engine sees its address; the GIL is released
+while the engine works, and a status becomes an exception in one place. Meanings (finite data, labels in range, names) are the
 callers' business: the modules above check them and give better messages.
 """
 import threading
@@ -15,28 +15,39 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
 
+cdef enum:
+    ANY = -1
+
+
 cdef class Pinned:
-    """Holds an array's memory in place: C-contiguous, of one kind of element, of the shape wanted."""
+    """Holds an array's memory in place."""
     cdef Py_buffer view
     cdef bint held
-
-    def __cinit__(self, object array, str name, str kind, tuple shape, bint writable=False):
-        cdef int flags = PyBUF_FORMAT | PyBUF_C_CONTIGUOUS
-        PyObject_GetBuffer(array, &self.view, flags | (PyBUF_WRITABLE if writable else 0))
-        self.held = True
-        cdef str got = (<bytes> self.view.format).decode()
-        if got not in kind:
-            raise ValueError(f"{name}: got elements of format {got!r}, wants {kind[0]!r}")
-        if self.view.ndim != len(shape):
-            raise ValueError(f"{name}: got {self.view.ndim} dimensions, wants {len(shape)}")
-        cdef int axis
-        for axis in range(self.view.ndim):
-            if shape[axis] is not None and <Py_ssize_t> shape[axis] != self.view.shape[axis]:
-                raise ValueError(f"{name}: got {self.view.shape[axis]} along axis {axis}, wants {shape[axis]}")
 
     def __dealloc__(self):
         if self.held:
             PyBuffer_Release(&self.view)
+
+
+cdef Pinned pin(object array, str name, char kind, int dimensions, Py_ssize_t rows, Py_ssize_t columns=ANY,
+                bint writable=False):
+    """Pin a C-contiguous array of `kind` elements, after checking its shape (ANY matches all)."""
+    cdef Pinned pinned = Pinned.__new__(Pinned)
+    PyObject_GetBuffer(array, &pinned.view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
+    pinned.held = True
+    cdef char got = pinned.view.format[0]
+    if got == c"l" and sizeof(long) == 8:
+        got = c"q"
+    if got != kind or pinned.view.format[1] != 0:
+        found = (<bytes> pinned.view.format).decode()
+        raise ValueError(f"{name}: got elements of format {found!r}, wants {chr(kind)!r}")
+    if pinned.view.ndim != dimensions:
+        raise ValueError(f"{name}: got {pinned.view.ndim} dimensions, wants {dimensions}")
+    if rows != ANY and pinned.view.shape[0] != rows:
+        raise ValueError(f"{name}: got {pinned.view.shape[0]} rows, wants {rows}")
+    if columns != ANY and pinned.view.shape[1] != columns:
+        raise ValueError(f"{name}: got {pinned.view.shape[1]} columns, wants {columns}")
+    return pinned
 
 
 cdef inline void *address(Pinned pinned) noexcept:
@@ -49,12 +60,16 @@ cdef int raise_for(fg_status status) except -1:
     return 0
 
 
+cdef char kind_of(str dtype) except -1:
+    return c"f" if DTYPES[dtype] == FG_F32 else c"d"
+
+
 cdef dict numbered(list names):
     return {name: number for number, name in enumerate(names)}
 
 
-KINDS = {"float32": "f", "float64": "d"}
-LABEL_KINDS = "ql" if sizeof(long) == 8 else "q"
+cdef char DOUBLE = c"d", INT64 = c"q"
+cdef int COUNT_OF_STATISTICS = <int> FG_STATISTICS
 DTYPES = {"float32": FG_F32, "float64": FG_F64}
 ISAS = numbered([fg_isa_name(<fg_isa> i).decode() for i in range(<int> fg_best_isa() + 1)])
 ACTIVATIONS = numbered([fg_activation_name(<fg_activation> i).decode() for i in range(<int> FG_ACTIVATIONS)])
@@ -105,13 +120,13 @@ def fma_peak(str isa, str dtype, double seconds):
 
 def first_nonfinite(object array, str dtype):
     """Index, in memory order, of the first element of a matrix that is not finite, or -1."""
-    cdef Pinned pinned = Pinned(array, "array", KINDS[dtype], (None, None))
+    cdef Pinned pinned = pin(array, "array", kind_of(dtype), 2, ANY)
     return fg_first_nonfinite(<fg_dtype> DTYPES[dtype], pinned.view.len // pinned.view.itemsize, pinned.view.buf)
 
 
 def first_bad_label(object labels, int64_t classes):
     """Index of the first label outside [0, classes), or -1."""
-    cdef Pinned pinned = Pinned(labels, "y", LABEL_KINDS, (None,))
+    cdef Pinned pinned = pin(labels, "y", INT64, 1, ANY)
     return fg_first_bad_label(pinned.view.shape[0], <const int64_t *> pinned.view.buf, classes)
 
 
@@ -123,6 +138,8 @@ cdef class Network:
     cdef readonly bint has_bias
     cdef readonly int layers
     cdef readonly object lock
+    cdef char kind
+    cdef Py_ssize_t n_inputs, n_outputs
 
     def __cinit__(self, str isa, str dtype, tuple sizes, tuple activations, bint has_bias):
         cdef int layers = len(activations), i
@@ -141,16 +158,17 @@ cdef class Network:
             free(c_sizes)
             free(c_activations)
         self.sizes, self.dtype, self.isa, self.has_bias, self.layers = sizes, dtype, isa, has_bias, layers
+        self.kind, self.n_inputs, self.n_outputs = kind_of(dtype), sizes[0], sizes[layers]
         self.lock = threading.Lock()
 
     def __dealloc__(self):
         fg_network_destroy(self.handle)
 
     cdef Pinned matrix(self, int layer, object array, bint writable):
-        return Pinned(array, "weights", KINDS[self.dtype], (self.sizes[layer], self.sizes[layer + 1]), writable)
+        return pin(array, "weights", self.kind, 2, self.sizes[layer], self.sizes[layer + 1], writable)
 
     cdef Pinned vector(self, int layer, object array, bint writable):
-        return Pinned(array, "bias", KINDS[self.dtype], (self.sizes[layer + 1],), writable)
+        return pin(array, "bias", self.kind, 1, self.sizes[layer + 1], ANY, writable)
 
     def set_weights(self, int layer, object array):
         cdef Pinned pinned = self.matrix(layer, array, False)
@@ -207,22 +225,21 @@ cdef class Data:
     cdef bint has_labels
 
     def __cinit__(self, Network network, object x, object y=None, object order=None):
-        cdef str kind = KINDS[network.dtype]
-        self.x = Pinned(x, "X", kind, (None, network.sizes[0]))
+        self.x = pin(x, "X", network.kind, 2, ANY, network.n_inputs)
         cdef Py_ssize_t rows = self.x.view.shape[0]
         self.batch.inputs = self.x.view.buf
         self.batch.rows = rows
         self.batch.targets = self.batch.labels = self.batch.order = NULL
         if y is not None:
-            self.has_labels = len(y.shape) == 1
+            self.has_labels = y.ndim == 1
             if self.has_labels:
-                self.y = Pinned(y, "y", LABEL_KINDS, (rows,))
+                self.y = pin(y, "y", INT64, 1, rows)
                 self.batch.labels = <const int64_t *> self.y.view.buf
             else:
-                self.y = Pinned(y, "y", kind, (rows, network.sizes[network.layers]))
+                self.y = pin(y, "y", network.kind, 2, rows, network.n_outputs)
                 self.batch.targets = self.y.view.buf
         if order is not None:
-            self.order = Pinned(order, "order", LABEL_KINDS, (None,))
+            self.order = pin(order, "order", INT64, 1, ANY)
             self.require_order(rows)
             self.batch.order = <const int64_t *> self.order.view.buf
             self.batch.rows = self.order.view.shape[0]
@@ -272,8 +289,7 @@ cdef class Plan:
         cdef Pinned outputs = None
         self.require(data.batch.rows, FG_INFERENCE)
         if out is not None:
-            outputs = Pinned(out, "out", KINDS[self.network.dtype],
-                             (data.batch.rows, self.network.sizes[self.network.layers]), True)
+            outputs = pin(out, "out", self.network.kind, 2, data.batch.rows, self.network.n_outputs, True)
         cdef void *to = address(outputs)
         with self.network.lock:
             with nogil:
@@ -288,14 +304,16 @@ cdef class Plan:
         place in `losses`.
         """
         cdef Data data = Data(self.network, x, y, order)
-        cdef Pinned values = Pinned(losses, "losses", "d", (None,), True)
+        cdef Pinned values = pin(losses, "losses", DOUBLE, 1, ANY, ANY, True)
         cdef int64_t count = values.view.shape[0], total = data.batch.rows, done = 0
-        cdef Pinned rows = Pinned(statistics, "statistics", "d", (count, len(STATISTICS), self.network.layers), True)
+        cdef Pinned rows = pin(statistics, "statistics", DOUBLE, 3, count, COUNT_OF_STATISTICS, True)
         cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
         cdef fg_status status = FG_OK
         cdef double *value = <double *> values.view.buf
         cdef double *row = <double *> rows.view.buf
-        cdef int64_t row_size = len(STATISTICS) * self.network.layers
+        cdef int64_t row_size = COUNT_OF_STATISTICS * self.network.layers
+        if rows.view.shape[2] != self.network.layers:
+            raise ValueError(f"statistics: got {rows.view.shape[2]} layers, wants {self.network.layers}")
         if optimizer.network is not self.network:
             raise ValueError("optimizer: belongs to another network")
         if batch_size < 1 or count != (total + batch_size - 1) // batch_size:
@@ -340,8 +358,7 @@ cdef class Plan:
 
     def backward(self, object output_gradient):
         """Backward from dL/d(output) of the rows that `forward` saw last."""
-        cdef int outputs = self.network.sizes[self.network.layers]
-        cdef Pinned g = Pinned(output_gradient, "output_gradient", KINDS[self.network.dtype], (self.rows, outputs))
+        cdef Pinned g = pin(output_gradient, "output_gradient", self.network.kind, 2, self.rows, self.network.n_outputs)
         self.require(self.rows, FG_GRADIENTS)
         with self.network.lock:
             with nogil:
@@ -359,7 +376,7 @@ cdef class Plan:
 
     cdef Pinned level(self, int level, object out):
         self.require(self.rows, FG_TRAINING)
-        return Pinned(out, "out", KINDS[self.network.dtype], (self.rows, self.network.sizes[level]), True)
+        return pin(out, "out", self.network.kind, 2, self.rows, self.network.sizes[level], True)
 
     def input_gradient(self, object out):
         self.require(self.rows, FG_GRADIENTS)
@@ -372,31 +389,31 @@ cdef class Plan:
         fg_plan_get_delta(self.handle, layer, self.level(layer + 1, out).view.buf)
 
     def statistics(self, object out):
-        cdef Pinned pinned = Pinned(out, "out", "d", (len(STATISTICS), self.network.layers), True)
+        cdef Pinned pinned = pin(out, "out", DOUBLE, 2, COUNT_OF_STATISTICS, self.network.layers, True)
         self.require(self.rows, FG_GRADIENTS)
         fg_plan_get_statistics(self.handle, <double *> pinned.view.buf)
 
 
 def map_unary(str isa, str dtype, str name, object x, object y):
-    cdef Pinned a = Pinned(x, "x", KINDS[dtype], (None,))
-    cdef Pinned b = Pinned(y, "y", KINDS[dtype], x.shape, True)
+    cdef Pinned a = pin(x, "x", kind_of(dtype), 1, ANY)
+    cdef Pinned b = pin(y, "y", kind_of(dtype), 1, a.view.shape[0], ANY, True)
     fg_map_unary(ISAS[isa], DTYPES[dtype], <fg_unary> <int> UNARIES[name], a.view.shape[0], a.view.buf, b.view.buf)
 
 
 def map_activation(str isa, str dtype, str name, object z, object a, object slope):
-    cdef Pinned x = Pinned(z, "z", KINDS[dtype], (None,))
-    cdef Pinned y = Pinned(a, "a", KINDS[dtype], z.shape, True)
-    cdef Pinned s = Pinned(slope, "slope", KINDS[dtype], z.shape, True)
+    cdef Pinned x = pin(z, "z", kind_of(dtype), 1, ANY)
+    cdef Pinned y = pin(a, "a", kind_of(dtype), 1, x.view.shape[0], ANY, True)
+    cdef Pinned s = pin(slope, "slope", kind_of(dtype), 1, x.view.shape[0], ANY, True)
     fg_map_activation(ISAS[isa], DTYPES[dtype], ACTIVATIONS[name], x.view.shape[0], x.view.buf, y.view.buf, s.view.buf)
 
 
 def op_forward(str isa, str dtype, str activation, object x, object w, object b, object output, object slope):
     """Returns mean, root mean square and mean |slope|."""
-    cdef str kind = KINDS[dtype]
+    cdef char kind = kind_of(dtype)
     cdef Py_ssize_t rows = x.shape[0], fan_in = w.shape[0], fan_out = w.shape[1]
-    cdef Pinned px = Pinned(x, "x", kind, (rows, fan_in)), pw = Pinned(w, "w", kind, (fan_in, fan_out))
-    cdef Pinned pb = Pinned(b, "b", kind, (fan_out,)), po = Pinned(output, "output", kind, (rows, fan_out), True)
-    cdef Pinned ps = Pinned(slope, "slope", kind, (rows, fan_out), True)
+    cdef Pinned px = pin(x, "x", kind, 2, rows, fan_in), pw = pin(w, "w", kind, 2, fan_in, fan_out)
+    cdef Pinned pb = pin(b, "b", kind, 1, fan_out), po = pin(output, "output", kind, 2, rows, fan_out, True)
+    cdef Pinned ps = pin(slope, "slope", kind, 2, rows, fan_out, True)
     cdef double moments[3]
     raise_for(fg_op_forward(ISAS[isa], DTYPES[dtype], ACTIVATIONS[activation], rows, fan_in, fan_out, px.view.buf,
                             pw.view.buf, pb.view.buf, po.view.buf, ps.view.buf, moments))
@@ -405,10 +422,10 @@ def op_forward(str isa, str dtype, str activation, object x, object w, object b,
 
 def op_backward_data(str isa, str dtype, object delta, object w, object slope, object out):
     """Returns the norm of the new delta."""
-    cdef str kind = KINDS[dtype]
+    cdef char kind = kind_of(dtype)
     cdef Py_ssize_t rows = delta.shape[0], fan_in = w.shape[0], fan_out = w.shape[1]
-    cdef Pinned pd = Pinned(delta, "delta", kind, (rows, fan_out)), pw = Pinned(w, "w", kind, (fan_in, fan_out))
-    cdef Pinned ps = Pinned(slope, "slope", kind, (rows, fan_in)), po = Pinned(out, "out", kind, (rows, fan_in), True)
+    cdef Pinned pd = pin(delta, "delta", kind, 2, rows, fan_out), pw = pin(w, "w", kind, 2, fan_in, fan_out)
+    cdef Pinned ps = pin(slope, "slope", kind, 2, rows, fan_in), po = pin(out, "out", kind, 2, rows, fan_in, True)
     cdef double norm
     raise_for(fg_op_backward_data(ISAS[isa], DTYPES[dtype], rows, fan_in, fan_out, pd.view.buf, pw.view.buf,
                                   ps.view.buf, po.view.buf, &norm))
@@ -417,10 +434,10 @@ def op_backward_data(str isa, str dtype, object delta, object w, object slope, o
 
 def op_backward_weights(str isa, str dtype, object x, object delta, object dw, object db):
     """Returns the norms of dw and db."""
-    cdef str kind = KINDS[dtype]
+    cdef char kind = kind_of(dtype)
     cdef Py_ssize_t rows = x.shape[0], fan_in = x.shape[1], fan_out = delta.shape[1]
-    cdef Pinned px = Pinned(x, "x", kind, (rows, fan_in)), pd = Pinned(delta, "delta", kind, (rows, fan_out))
-    cdef Pinned pw = Pinned(dw, "dw", kind, (fan_in, fan_out), True), pb = Pinned(db, "db", kind, (fan_out,), True)
+    cdef Pinned px = pin(x, "x", kind, 2, rows, fan_in), pd = pin(delta, "delta", kind, 2, rows, fan_out)
+    cdef Pinned pw = pin(dw, "dw", kind, 2, fan_in, fan_out, True), pb = pin(db, "db", kind, 1, fan_out, ANY, True)
     cdef double norms[2]
     raise_for(fg_op_backward_weights(ISAS[isa], DTYPES[dtype], rows, fan_in, fan_out, px.view.buf, pd.view.buf,
                                      pw.view.buf, pb.view.buf, norms))
@@ -429,21 +446,21 @@ def op_backward_weights(str isa, str dtype, object x, object delta, object dw, o
 
 def op_loss(str isa, str dtype, str loss, object outputs, object y, object gradient):
     """Returns the loss."""
-    cdef str kind = KINDS[dtype]
+    cdef char kind = kind_of(dtype)
     cdef Py_ssize_t rows = outputs.shape[0], columns = outputs.shape[1]
-    cdef Pinned po = Pinned(outputs, "outputs", kind, (rows, columns))
-    cdef Pinned pg = Pinned(gradient, "gradient", kind, (rows, columns), True), py
+    cdef Pinned po = pin(outputs, "outputs", kind, 2, rows, columns)
+    cdef Pinned pg = pin(gradient, "gradient", kind, 2, rows, columns, True), py
     cdef fg_batch batch
     cdef double value
     batch.first, batch.rows = 0, rows
     batch.inputs = batch.targets = batch.labels = batch.order = NULL
-    if len(y.shape) == 1:
+    if y.ndim == 1:
         if loss != "cross_entropy":
             raise ValueError("y: got no target matrix, which this loss wants")
-        py = Pinned(y, "y", LABEL_KINDS, (rows,))
+        py = pin(y, "y", INT64, 1, rows)
         batch.labels = <const int64_t *> py.view.buf
     else:
-        py = Pinned(y, "y", kind, (rows, columns))
+        py = pin(y, "y", kind, 2, rows, columns)
         batch.targets = py.view.buf
     raise_for(fg_op_loss(ISAS[isa], DTYPES[dtype], <fg_loss> <int> LOSSES[loss], columns, po.view.buf, &batch,
                          pg.view.buf, &value))
@@ -456,16 +473,16 @@ def optimizer_states(str kind):
 
 def op_update(str isa, str dtype, dict options, int64_t steps, object w, object gradient, list states):
     """Replaces w and the states; returns the norms of w before and of the increment."""
-    cdef str kind = KINDS[dtype]
+    cdef char kind = kind_of(dtype)
     cdef fg_optimizer_config config = optimizer_config(options)
     cdef Py_ssize_t rows = w.shape[0], columns = w.shape[1]
-    cdef Pinned pw = Pinned(w, "w", kind, (rows, columns), True)
-    cdef Pinned pg = Pinned(gradient, "gradient", kind, (rows, columns)), one
+    cdef Pinned pw = pin(w, "w", kind, 2, rows, columns, True)
+    cdef Pinned pg = pin(gradient, "gradient", kind, 2, rows, columns), one
     cdef void *pointers[3]
     cdef double norms[2]
     if len(states) != fg_optimizer_states(config.kind):
         raise ValueError(f"states: got {len(states)} arrays, wants {fg_optimizer_states(config.kind)}")
-    pinned = [Pinned(state, "states", kind, (rows, columns), True) for state in states]
+    pinned = [pin(state, "states", kind, 2, rows, columns, True) for state in states]
     for i, one in enumerate(pinned):
         pointers[i] = one.view.buf
     raise_for(fg_op_update(ISAS[isa], DTYPES[dtype], &config, steps, rows, columns, pw.view.buf, pg.view.buf, pointers,

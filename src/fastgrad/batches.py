@@ -4,7 +4,7 @@ An array that is already as the engine wants it is checked in compiled code and 
 slower way through `fastgrad.losses`, which converts it or says what is wrong.
 """
 
-from typing import Any
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -13,29 +13,30 @@ from fastgrad import _core, losses
 
 Array = npt.NDArray[Any]
 
+_DTYPES = {name: np.dtype(name) for name in _core.DTYPES}
 
-def checked_inputs(X: npt.ArrayLike, n_features: int, dtype: np.dtype[Any], name: str = "X") -> Array:
+
+def checked_inputs(X: npt.ArrayLike, n_features: int, dtype: str, name: str = "X") -> Array:
     """Return X as the engine reads it; see `fastgrad.losses.check_inputs` for what is accepted."""
-    if _is_ready(X, dtype, n_features) and _core.first_nonfinite(X, dtype.name) < 0:
+    if _is_ready(X, dtype, n_features) and _core.first_nonfinite(X, dtype) < 0:
         return X
     return losses.check_inputs(X, n_features, dtype, name)
 
 
-def checked_targets(loss: str, y: npt.ArrayLike, n: int, n_outputs: int, dtype: np.dtype[Any]) -> Array:
+def checked_targets(loss: str, y: npt.ArrayLike, n: int, n_outputs: int, dtype: str) -> Array:
     """Return y as the engine reads it; see `fastgrad.losses.check_targets` for what is accepted."""
     if loss not in ("cross_entropy", "binary_cross_entropy"):
-        if _is_ready(y, dtype, n_outputs) and len(y) == n and _core.first_nonfinite(y, dtype.name) < 0:
+        if _is_ready(y, dtype, n_outputs) and len(y) == n and _core.first_nonfinite(y, dtype) < 0:
             return y
-    elif isinstance(y, np.ndarray) and y.shape == (n,) and y.dtype == np.int64 and y.flags.c_contiguous:
-        if loss == "cross_entropy" and _core.first_bad_label(y, n_outputs) < 0:
-            return y
+    elif loss == "cross_entropy" and _are_labels(y, n) and _core.first_bad_label(y, n_outputs) < 0:
+        return y
     return losses.check_targets(loss, y, n, n_outputs, dtype)
 
 
-def _is_ready(array: object, dtype: np.dtype[Any], columns: int) -> bool:
+def _is_ready(array: object, dtype: str, columns: int) -> TypeGuard[Array]:
     return (
         type(array) is np.ndarray
-        and array.dtype == dtype
+        and array.dtype is _DTYPES[dtype]
         and array.ndim == 2
         and array.shape[1] == columns
         and array.shape[0] > 0
@@ -43,10 +44,14 @@ def _is_ready(array: object, dtype: np.dtype[Any], columns: int) -> bool:
     )
 
 
+def _are_labels(array: object, n: int) -> TypeGuard[Array]:
+    return type(array) is np.ndarray and array.shape == (n,) and array.dtype == np.int64 and array.flags.c_contiguous
+
+
 class PlanKeeper:
     """Keeps one workspace of a mode for a network, and makes a larger one when a batch or the threads outgrow it."""
 
-    def __init__(self, network: _core.Network, mode: str) -> None:
+    def __init__(self, network: _core.Network, mode: Literal["inference", "training", "gradients"]) -> None:
         self._network = network
         self._mode = mode
         self._plan: _core.Plan | None = None

@@ -1,6 +1,7 @@
 """Gradients of a loss with respect to everything, as plain arrays."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,8 @@ class Gradients:
 def read_gradients(plan: _core.Plan) -> Gradients:
     """Copy the gradients out of a plan that has just run backward."""
     net = plan.network
-    weights = [np.empty(shape, net.dtype) for shape in zip(net.sizes, net.sizes[1:], strict=False)]
-    biases = [np.empty(width, net.dtype) for width in net.sizes[1:]] if net.has_bias else []
+    weights: list[Array] = [np.empty(shape, net.dtype) for shape in pairwise(net.sizes)]
+    biases: list[Array] = [np.empty(width, net.dtype) for width in net.sizes[1:]] if net.has_bias else []
     inputs = np.empty((plan.rows, net.sizes[0]), net.dtype)
     statistics = np.empty((len(STATISTICS), net.layers))
     for layer, array in enumerate(weights):

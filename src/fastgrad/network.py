@@ -5,6 +5,7 @@ Arithmetic is the engine's; this module names things, checks arguments and moves
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ _FORWARD_ROWS = 256  # rows of one pass through the layers in inference: their a
 
 
 class Parameters(Sequence[Array]):
-    """The weights, or the biases, of all layers: reads are fresh read-only copies, assignment replaces a whole array."""
+    """The weights or biases of all layers: reads are fresh read-only copies, assignment replaces a whole array."""
 
     def __init__(self, name: str, shapes: list[tuple[int, ...]], net: _core.Network) -> None:
         self._name = name
@@ -39,7 +40,7 @@ class Parameters(Sequence[Array]):
 
     def __getitem__(self, layer: Any) -> Any:
         if isinstance(layer, slice):
-            return [self[l] for l in range(len(self))[layer]]
+            return [self[number] for number in range(len(self))[layer]]
         number = self._number(layer)
         array = np.empty(self._shapes[number], self._dtype)
         self._get(number, array)
@@ -137,7 +138,7 @@ class MLP:
         rules = _one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
         first = [self._first_weights(rule, layer) for layer, rule in enumerate(rules)]
         self.core = _core.Network(config.active_isa(), self.dtype, self.sizes, self.activations, bias)
-        self.weights = Parameters("weights", list(zip(self.sizes, self.sizes[1:], strict=False)), self.core)
+        self.weights = Parameters("weights", list(pairwise(self.sizes)), self.core)
         self.biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], self.core)
         for layer, weights in enumerate(first):
             self.weights[layer] = weights
@@ -160,7 +161,7 @@ class MLP:
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
-        return sum((fan_in + bool(self.biases)) * out for fan_in, out in zip(self.sizes, self.sizes[1:], strict=False))
+        return sum((fan_in + bool(self.biases)) * out for fan_in, out in pairwise(self.sizes))
 
     def fit(
         self,
@@ -262,7 +263,7 @@ class MLP:
         plan = self._forward_plan
         if plan is None:
             raise ValueError("backward: got no forward pass, wants forward(X, training=True) before it")
-        gradient = checked_inputs(dL_doutput, self.sizes[-1], np.dtype(self.dtype), "dL_doutput")
+        gradient = checked_inputs(dL_doutput, self.sizes[-1], self.dtype, "dL_doutput")
         if len(gradient) != plan.rows:
             raise ValueError(f"dL_doutput: got {len(gradient)} rows, wants {plan.rows} as forward had")
         self._forward_plan = None
@@ -332,7 +333,7 @@ class MLP:
     def summary(self) -> str:
         """Return a table of the layers: shape, activation, parameters, and the FLOPs of a training step per sample."""
         rows = [("layer", "shape", "activation", "parameters", "FLOPs/sample")]
-        for layer, (fan_in, out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
+        for layer, (fan_in, out) in enumerate(pairwise(self.sizes)):
             parameters = (fan_in + bool(self.biases)) * out
             flops = (6 if layer else 4) * fan_in * out
             rows.append((str(layer), f"{fan_in} x {out}", self.activations[layer], f"{parameters:,}", f"{flops:,}"))
@@ -352,11 +353,11 @@ class MLP:
         return self.trained_loss
 
     def _checked_inputs(self, X: npt.ArrayLike) -> Array:
-        return checked_inputs(X, self.sizes[0], np.dtype(self.dtype))
+        return checked_inputs(X, self.sizes[0], self.dtype)
 
     def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike, loss: str) -> tuple[Array, Array]:
         inputs = self._checked_inputs(X)
-        return inputs, checked_targets(loss, y, len(inputs), self.sizes[-1], np.dtype(self.dtype))
+        return inputs, checked_targets(loss, y, len(inputs), self.sizes[-1], self.dtype)
 
     def _checked_validation(self, data: tuple[npt.ArrayLike, npt.ArrayLike], loss: str) -> tuple[Array, Array]:
         if not isinstance(data, tuple | list) or len(data) != 2:

@@ -1,8 +1,8 @@
 """Each fused kernel on NumPy arrays, so that one can be called, read about and timed by itself.
 
-Every function packs its arguments as the engine keeps them, runs the kernel of the active instruction set on the calling
-thread and unpacks the result; packing is linear in the arrays. Arrays are float32 or float64, all of one dtype, which is
-that of the first argument. For training use `fastgrad.MLP`, which packs once.
+Every function packs its arguments as the engine keeps them, runs the kernel of the active instruction set on the
+calling thread and unpacks the result; packing is linear in the arrays. Arrays are float32 or float64, all of the dtype
+of the first argument. For training use `fastgrad.MLP`, which packs once.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class BackwardWeights:
 
 @dataclass(frozen=True)
 class Update:
-    """What `update` computes: new `weights` and optimizer `states`, and the norms of the old weights and the increment."""
+    """What `update` computes: new `weights` and `states`, and the norms of the old weights and of the increment."""
 
     weights: Array
     states: list[Array]
@@ -49,7 +49,9 @@ class Update:
     update_norm: float
 
 
-def forward(x: npt.ArrayLike, w: npt.ArrayLike, b: npt.ArrayLike | None = None, activation: str = "identity") -> Forward:
+def forward(
+    x: npt.ArrayLike, w: npt.ArrayLike, b: npt.ArrayLike | None = None, activation: str = "identity"
+) -> Forward:
     """Compute f(x @ w + b), f' and their statistics in one pass.
 
     Parameters
@@ -123,7 +125,7 @@ def loss(name: str, outputs: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Ar
         Targets as `fastgrad.losses.check_targets` takes them.
     """
     outputs, dtype = _first("outputs", outputs, 2)
-    y = losses.check_targets(name, y, *outputs.shape, dtype)
+    y = losses.check_targets(name, y, len(outputs), outputs.shape[1], dtype)
     gradient = np.empty_like(outputs)
     return _core.op_loss(active_isa(), dtype.name, name, outputs, y, gradient), gradient
 

@@ -175,7 +175,7 @@ class Epoch:
     epoch : int
         Counted from 0.
     loss : float
-        Mean of the training loss over the epoch's samples, each batch measured before its update.
+        Mean of the training loss over the epoch's samples (their sum for "l2_norm"), each batch before its update.
     validation_loss : float or None
         After the epoch; None without validation data.
     seconds : float

@@ -59,7 +59,6 @@ class Trainer:
         self.loss = losses.check_loss(loss)
         self.optimizer = optim.resolve(optimizer)
         self._network = net.core
-        self._dtype = np.dtype(net.dtype)
         self._state = _core.Optimizer(self._network, core_options(self.optimizer))
         self._plans = PlanKeeper(self._network, "training")
         self._ring = np.full((RING, len(STATISTICS), self._network.layers), math.nan)
@@ -167,8 +166,8 @@ class Trainer:
         return self.net.evaluate(X, y, loss=self.loss)
 
     def _checked(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-        inputs = checked_inputs(x, self._network.sizes[0], self._dtype, "X")
-        return inputs, checked_targets(self.loss, y, len(inputs), self._network.sizes[-1], self._dtype)
+        inputs = checked_inputs(x, self._network.sizes[0], self._network.dtype, "X")
+        return inputs, checked_targets(self.loss, y, len(inputs), self._network.sizes[-1], self._network.dtype)
 
     def _pass_over(self, X: Array, y: Array, batch_size: int, steps: int, shuffle: bool, history: History) -> Array:
         rows = min(len(X), steps * batch_size)
