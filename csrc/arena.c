@@ -1,6 +1,7 @@
+/* Aligned, zeroed, counted memory. Refuses to know what it is for. */
+#define _DEFAULT_SOURCE
 #include "arena.h"
 #include "layout.h"
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #if defined(__linux__)
@@ -9,31 +10,43 @@
 
 enum { HUGE_PAGE = 2 << 20 };
 
-static _Atomic int64_t allocations;
+static _Thread_local int64_t allocations;
 
-int64_t fg_allocations(void) { return atomic_load(&allocations); }
+int64_t fg_allocations(void) { return allocations; }
 
 static size_t round_up(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
 
+/* A size that does not fit stays at the largest, which no allocation can meet. */
+static size_t add_block(size_t used, size_t count, size_t element_size) {
+    size_t bytes, total;
+    if (__builtin_mul_overflow(count, element_size, &bytes) || __builtin_add_overflow(bytes, used, &total) ||
+        total > PTRDIFF_MAX - HUGE_PAGE)
+        return SIZE_MAX;
+    return round_up(total, FG_CACHE_LINE);
+}
+
 void *fg_arena_take(fg_arena *arena, size_t count, size_t element_size) {
     void *at = arena->base ? arena->base + arena->used : NULL;
-    arena->used += round_up(count * element_size, FG_CACHE_LINE);
+    arena->used = add_block(arena->used, count, element_size);
     return at;
 }
 
 /* Large blocks ask for huge pages: the rows of a batch would otherwise each need an entry of a small TLB. */
 static char *allocate(size_t size) {
     const size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : FG_CACHE_LINE;
-    const size_t rounded = round_up(size ? size : 1, alignment);
-    char *base = aligned_alloc(alignment, rounded);
+    char *base;
+    if (size == SIZE_MAX)
+        return NULL;
+    size = round_up(size ? size : 1, alignment);
+    base = aligned_alloc(alignment, size);
     if (!base)
         return NULL;
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
+#if defined(__linux__)
     if (alignment == HUGE_PAGE)
-        (void)madvise(base, rounded, MADV_HUGEPAGE);
+        (void)madvise(base, size, MADV_HUGEPAGE);
 #endif
-    atomic_fetch_add(&allocations, 1);
-    return memset(base, 0, rounded);
+    allocations++;
+    return memset(base, 0, size);
 }
 
 fg_status fg_arena_build(fg_arena *arena, void (*carve)(void *owner, fg_arena *), void *owner) {

@@ -1,4 +1,4 @@
-/* The only allocator: one block per owner, carved once. An owner describes its arrays by a function that takes them one
+/* Where all arrays come from: one block per owner, carved once. An owner describes its arrays by a function that takes them one
  * after another; run over an empty arena it measures, run again it hands out addresses. */
 #ifndef FG_ARENA_H
 #define FG_ARENA_H

@@ -10,7 +10,7 @@
 typedef enum {
     FG_OK,
     FG_ERR_MEMORY,   /* an allocation failed; nothing was created */
-    FG_ERR_DIVERGED, /* the loss of a step is not finite; no parameter has changed */
+    FG_ERR_DIVERGED, /* the loss of a step, or a norm of its backward signal, is not finite; no parameter has changed */
 } fg_status;
 
 typedef enum { FG_F32, FG_F64, FG_DTYPES } fg_dtype;
@@ -50,12 +50,12 @@ const char *fg_statistic_name(fg_statistic);
 
 /* The machine. */
 const char *fg_isa_name(fg_isa);
-fg_isa fg_best_isa(void);          /* the best that this processor and its operating system support */
+fg_isa fg_best_isa(void); /* the best that this processor and its operating system support */
 void fg_cpu_brand(char brand[49]); /* the processor's own name, or "" */
 
 /* Threads: how many a step may use, the calling one included. */
 int fg_default_threads(void); /* affinity mask and cgroup quota */
-void fg_set_threads(int threads);
+void fg_set_threads(int threads); /* at most 256 */
 int fg_threads(void);
 
 /* A network's parameters, kept packed for one instruction set. */
@@ -72,7 +72,7 @@ void fg_network_get_bias(const fg_network *, int layer, void *bias /* [fan_out] 
 typedef struct {
     fg_optimizer_kind kind;
     double lr, weight_decay;
-    int decoupled;              /* weight decay acts on the weights, not through the gradient (AdamW) */
+    int decoupled; /* adam: weight decay acts on the weights, not through the gradient (AdamW) */
     double momentum, dampening; /* sgd_momentum, rmsprop_*momentum */
     int nesterov;
     double beta1, beta2, eps; /* adam; beta2 is rmsprop's alpha */
@@ -85,10 +85,11 @@ int64_t fg_optimizer_steps(const fg_optimizer *);
 int fg_optimizer_states(fg_optimizer_kind); /* how many arrays it keeps for each parameter array */
 void fg_optimizer_set_lr(fg_optimizer *, double lr);
 
-/* A plan: the workspace of up to `capacity` rows, and the schedule. One thread at a time may use a plan. */
+/* A plan: the workspace of up to `capacity` rows, and the schedule. One call at a time may use a network, its plans and
+ * its optimizers. */
 typedef enum {
     FG_INFERENCE, /* forward only */
-    FG_TRAINING,  /* forward, backward, update */
+    FG_TRAINING, /* forward, backward, update */
     FG_GRADIENTS, /* as FG_TRAINING, and the gradients of parameters and input are kept */
 } fg_plan_mode;
 typedef struct fg_plan fg_plan;
@@ -98,10 +99,10 @@ void fg_plan_destroy(fg_plan *);
 /* A batch: row r is sample order[first + r], or first + r without an order, of inputs and of targets or labels. */
 typedef struct {
     int64_t first, rows;
-    const void *inputs;     /* [..][sizes[0]] */
-    const void *targets;    /* [..][sizes[layers]], or NULL where labels serve */
-    const int64_t *labels;  /* [..] for cross_entropy, or NULL */
-    const int64_t *order;   /* [..], or NULL */
+    const void *inputs; /* [..][sizes[0]] */
+    const void *targets; /* [..][sizes[layers]], or NULL where labels serve */
+    const int64_t *labels; /* [..] for cross_entropy, or NULL */
+    const int64_t *order; /* [..], or NULL */
 } fg_batch;
 
 void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs /* [rows][sizes[layers]], or NULL */);
@@ -111,7 +112,8 @@ fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, dou
 /* The loss alone, changing nothing. The plan's mode is not FG_INFERENCE. */
 void fg_plan_loss(fg_plan *, const fg_batch *, fg_loss, double *loss);
 
-/* Gradients of a loss, or of dL/d(output) after fg_plan_forward of the same rows. The plan's mode is FG_GRADIENTS. */
+/* Gradients of a loss, or of dL/d(output), once after each fg_plan_forward of the same rows: backward consumes what
+ * forward kept. The plan's mode is FG_GRADIENTS. */
 void fg_plan_gradients(fg_plan *, const fg_batch *, fg_loss, double *loss);
 void fg_plan_backward(fg_plan *, const void *output_gradient /* [rows][sizes[layers]] */);
 void fg_plan_get_weight_gradient(const fg_plan *, int layer, void *out /* [fan_in][fan_out] */);
@@ -152,7 +154,7 @@ fg_status fg_op_update(fg_isa, fg_dtype, const fg_optimizer_config *, int64_t st
                        double norms[2] /* of w before, and of the increment */);
 
 double fg_fma_peak(fg_isa, fg_dtype, double seconds); /* FLOP/s of one thread doing nothing but multiply-adds */
-int64_t fg_allocations(void);                         /* made so far by every arena of the process */
+int64_t fg_allocations(void); /* arenas made so far by the calling thread */
 
 /* Index of the first of n values that is not finite, or -1. */
 int64_t fg_first_nonfinite(fg_dtype, int64_t n, const void *x);

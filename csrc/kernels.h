@@ -3,13 +3,13 @@
  * Kernels check nothing, allocate nothing and cannot fail. They run with flush-to-zero and denormals-are-zero set.
  *
  * A *panel* is up to `panel_vecs` vectors of neighbouring columns. The parameters of a layer are packed panel after
- * panel, each [depth][vecs * lanes]; depth is fan_in, plus one where the layer has a bias: the bias is the last row of
- * W, and each row of activations ends in a 1 that meets it. Columns past the layer's width are zero.
+ * panel, each [depth][vecs * lanes]; depth is fan_in, plus one where the layer has a bias, which is then the last row.
  *
- * Activations and deltas are [rows][stride]; `tail` is the number of true columns in a panel's last vector. Pointers
- * are to the first element of the panel or row block at hand. */
+ * Activations and deltas are [rows][stride]; `tail` is the number of true columns in a panel's last vector, and columns
+ * past it are zero, in parameters too. Pointers are to the first element of the panel or row block at hand. */
 #ifndef FG_KERNELS_H
 #define FG_KERNELS_H
+#include "ahead.h"
 #include "fastgrad.h"
 
 struct fg_linear_forward_args {
@@ -19,10 +19,12 @@ struct fg_linear_forward_args {
     const void *input; /* [rows][input_stride], the first depth columns are read */
     int64_t input_stride;
     const void *weights; /* [depth][vecs * lanes] */
-    void *output;        /* [rows][output_stride]: f(input @ weights); columns past the tail read 1, 0, 0, ... */
+    const void *bias;    /* [vecs * lanes], or NULL */
+    void *output;        /* [rows][output_stride]: f(input @ weights + bias) */
     void *slope;         /* [rows][output_stride]: f'; NULL where it is not wanted */
     int64_t output_stride;
     double *sums; /* [FG_FORWARD_SUMS], or NULL */
+    fg_ahead *ahead;
 };
 enum { FG_SUM_OUTPUT, FG_SUM_OUTPUT_SQUARED, FG_SUM_ABS_SLOPE, FG_FORWARD_SUMS };
 
@@ -44,6 +46,7 @@ struct fg_linear_backward_data_args {
     const void *weights;         /* [depth][vecs * lanes]: a panel of the transposed weights */
     struct fg_derivative below;  /* of the layer below, whose delta this computes */
     double *sum_of_squares;      /* of the new delta */
+    fg_ahead *ahead;
 };
 
 /* What an optimizer does to one element in this step; optim.c derives it. */
@@ -60,15 +63,16 @@ enum { FG_MAX_STATES = 3 };
 struct fg_linear_backward_weights_args {
     int64_t rows, depth; /* rows of W (units of the layer below); depth is the batch */
     int vecs;
-    const void *input; /* [depth][input_stride], the first `rows` columns are read */
-    int64_t input_stride;
-    const void *delta; /* [depth][delta_stride], one panel */
+    const void *input;   /* [depth][input_stride], the first `rows` columns are read */
+    int64_t input_stride; /* 0 for a bias, whose input is 1 for every sample */
+    const void *delta;   /* [depth][delta_stride], one panel */
     int64_t delta_stride;
     void *weights;               /* [rows][vecs * lanes], updated in place */
     void *states[FG_MAX_STATES]; /* like weights */
     void *gradient;              /* like weights, or NULL: stored before the update */
     const struct fg_update *update; /* NULL: the weights stay */
     double *sums;                   /* [FG_UPDATE_SUMS] */
+    fg_ahead *ahead;
 };
 enum { FG_SUM_GRADIENT_SQUARED, FG_SUM_WEIGHT_SQUARED, FG_SUM_UPDATE_SQUARED, FG_UPDATE_SUMS };
 

@@ -11,11 +11,12 @@ enum { FG_ROW_BLOCK = 16, FG_WEIGHT_BLOCK = 48 };
 
 static inline int64_t fg_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* Elements from one row of activations to the next: room for the row's 1, whole cache lines, and an odd number of them,
- * or the rows of a tile would share a few cache sets. */
+/* Elements from one row of activations to the next: whole cache lines, and an odd number of them where a panel is only
+ * a part of the row, or the panel's rows would share a few cache sets. */
 static inline int64_t fg_row_stride(int64_t columns, int64_t element_size) {
-    const int64_t lines = fg_ceil_div((columns + 1) * element_size, FG_CACHE_LINE);
-    return (lines | 1) * FG_CACHE_LINE / element_size;
+    enum { LINES_OF_A_PANEL = 4 };
+    const int64_t lines = fg_ceil_div(columns * element_size, FG_CACHE_LINE);
+    return (lines > LINES_OF_A_PANEL ? lines | 1 : lines) * FG_CACHE_LINE / element_size;
 }
 
 static inline int64_t fg_vecs(int64_t columns, int lanes) { return fg_ceil_div(columns, lanes); }

@@ -12,17 +12,6 @@ static void *row_of(const fg_plan *plan, void *const *levels, int level, int64_t
     return fg_at(plan->net, levels[level], row * plan->strides[level]);
 }
 
-void fg_level_write_ones(fg_plan *plan, int level, int64_t first_row, int64_t rows) {
-    const int64_t width = level == 0 ? plan->net->layer[0].fan_in : plan->net->layer[level - 1].fan_out;
-    for (int64_t r = first_row; r < first_row + rows; r++) {
-        void *const end = fg_at(plan->net, row_of(plan, plan->activations, level, r), width);
-        if (plan->net->kernels->dtype == FG_F32)
-            *(float *)end = 1.0f;
-        else
-            *(double *)end = 1.0;
-    }
-}
-
 void fg_load_inputs(fg_plan *plan, const fg_batch *batch, fg_share share) {
     const int64_t width = plan->net->layer[0].fan_in;
     const int64_t first = share.first_block * FG_ROW_BLOCK, wanted = first + share.blocks * FG_ROW_BLOCK;
@@ -32,24 +21,74 @@ void fg_load_inputs(fg_plan *plan, const fg_batch *batch, fg_share share) {
         memcpy(row_of(plan, plan->activations, 0, r), fg_at(plan->net, batch->inputs, sample * width),
                (size_t)width * plan->net->element_size);
     }
-    if (plan->mode == FG_INFERENCE)
-        fg_level_write_ones(plan, 0, first, end - first);
+}
+
+/* The rows of a level that a share covers. */
+static void want_rows(const fg_plan *plan, fg_ahead *ahead, void *const *levels, int level, fg_share share) {
+    const int64_t first = share.first_block * FG_ROW_BLOCK, wanted = first + share.blocks * FG_ROW_BLOCK;
+    const int64_t end = wanted < plan->rows ? wanted : plan->rows;
+    if (levels[level])
+        fg_ahead_want(ahead, row_of(plan, levels, level, first),
+                      (end - first) * plan->strides[level] * (int64_t)plan->net->element_size);
+}
+
+static void want_weights(const fg_plan *plan, fg_ahead *ahead, int l, int64_t element) {
+    const fg_layer *layer = &plan->net->layer[l];
+    fg_ahead_want(ahead, fg_at(plan->net, layer->weights, element),
+                  ((int64_t)layer->parameters - element) * (int64_t)plan->net->element_size);
+}
+
+/* While panel p is computed: the next panel, or the next layer's first with the rows that it will write. */
+static fg_ahead forward_ahead(const fg_plan *plan, int l, int64_t next_panel_element, fg_share share) {
+    fg_ahead ahead = {0};
+    if (next_panel_element < (int64_t)plan->net->layer[l].parameters)
+        want_weights(plan, &ahead, l, next_panel_element);
+    else if (l + 1 < plan->net->layers) {
+        want_weights(plan, &ahead, l + 1, 0);
+        want_rows(plan, &ahead, plan->activations, l + 2, share);
+    }
+    return ahead;
+}
+
+static fg_ahead backward_data_ahead(const fg_plan *plan, int level, fg_share share) {
+    fg_ahead ahead = {0};
+    if (level > 0) {
+        want_weights(plan, &ahead, level - 1, 0);
+        want_rows(plan, &ahead, plan->activations, level - 1, share);
+        want_rows(plan, &ahead, plan->deltas, level - 1, share);
+    }
+    return ahead;
+}
+
+fg_ahead fg_backward_weights_ahead(const fg_plan *plan, int l) {
+    const fg_share all = {.blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK)};
+    fg_ahead ahead = {0};
+    if (l + 1 < plan->net->layers) {
+        want_weights(plan, &ahead, l + 1, 0);
+        want_rows(plan, &ahead, plan->activations, l + 1, all);
+        want_rows(plan, &ahead, plan->deltas, l + 2, all);
+    }
+    return ahead;
 }
 
 void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
     const fg_network *net = plan->net;
     const fg_kernels *kernels = net->kernels;
     const fg_layer *layer = &net->layer[l];
-    struct fg_linear_forward_args args = {.depth = layer->depth,
+    struct fg_linear_forward_args args = {.depth = layer->fan_in,
                                           .activation = layer->activation,
                                           .input_stride = plan->strides[l],
                                           .output_stride = plan->strides[l + 1]};
+    fg_ahead ahead;
     const int keep_slope = plan->mode != FG_INFERENCE && layer->slope_stored;
     for (int64_t p = share.first_panel; p < share.first_panel + share.panels; p++) {
         const int64_t start = fg_panel_start(layer->vecs, p, kernels->panel_vecs), column = start * kernels->lanes;
         args.vecs = fg_panel_vecs(layer->vecs, start, kernels->panel_vecs);
         args.tail = (int)(p + 1 < layer->panels ? kernels->lanes : layer->fan_out - (layer->vecs - 1) * kernels->lanes);
         args.weights = fg_at(net, layer->weights, column * layer->depth);
+        args.bias = net->has_bias ? fg_at(net, args.weights, layer->fan_in * args.vecs * kernels->lanes) : NULL;
+        ahead = forward_ahead(plan, l, (column + (int64_t)args.vecs * kernels->lanes) * layer->depth, share);
+        args.ahead = &ahead;
         for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
             const int64_t row = b * FG_ROW_BLOCK;
             args.rows = rows_in_block(plan, b);
@@ -58,10 +97,8 @@ void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
             args.slope = keep_slope ? fg_at(net, row_of(plan, plan->deltas, l + 1, row), column) : NULL;
             args.sums = plan->mode == FG_INFERENCE
                             ? NULL
-                            : plan->forward_sums[l] + (p * plan->blocks + b) * FG_FORWARD_SUMS;
+                            : (double *)plan->forward_sums[l] + (p * plan->blocks + b) * FG_FORWARD_SUMS;
             kernels->linear_forward(&args);
-            if (plan->mode == FG_INFERENCE && p + 1 == layer->panels)
-                fg_level_write_ones(plan, l + 1, row, args.rows);
         }
     }
 }
@@ -103,7 +140,7 @@ void fg_compute_loss(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_shar
         args.rows = rows_in_block(plan, b);
         args.output = derivative_of(plan, net->layers, args.first_row, 0);
         args.value = plan->losses + b;
-        args.sum_of_squares = plan->backward_sums[net->layers] + b;
+        args.sum_of_squares = (double *)plan->backward_sums[net->layers] + b;
         net->kernels->loss(&args);
     }
 }
@@ -116,8 +153,9 @@ void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scra
     const int64_t vecs = fg_vecs(layer->fan_in, kernels->lanes);
     struct fg_transpose_panel_args transpose = {
         .weights = layer->weights, .depth = layer->depth, .columns = layer->fan_out, .out = scratch};
+    fg_ahead ahead = backward_data_ahead(plan, level, share);
     struct fg_linear_backward_data_args args = {
-        .depth = layer->fan_out, .delta_stride = plan->strides[level + 1], .weights = scratch};
+        .depth = layer->fan_out, .delta_stride = plan->strides[level + 1], .weights = scratch, .ahead = &ahead};
     for (int64_t p = share.first_panel; p < share.first_panel + share.panels; p++) {
         const int64_t start = fg_panel_start(vecs, p, kernels->panel_vecs), column = start * kernels->lanes;
         args.vecs = transpose.vecs = fg_panel_vecs(vecs, start, kernels->panel_vecs);
@@ -129,29 +167,31 @@ void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scra
             args.rows = rows_in_block(plan, b);
             args.delta = row_of(plan, plan->deltas, level + 1, row);
             args.below = derivative_of(plan, level, row, column);
-            args.sum_of_squares = plan->backward_sums[level] + p * plan->blocks + b;
+            args.sum_of_squares = (double *)plan->backward_sums[level] + p * plan->blocks + b;
             kernels->linear_backward_data(&args);
         }
     }
 }
 
 void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const struct fg_update *update,
-                               const fg_optimizer *optimizer) {
+                               const fg_optimizer *optimizer, fg_ahead *ahead) {
     const fg_network *net = plan->net;
     const fg_layer *layer = &net->layer[unit->layer];
+    const int is_bias = unit->first == layer->fan_in;
     const int64_t at = unit->column * layer->depth + unit->first * unit->vecs * net->kernels->lanes;
     struct fg_linear_backward_weights_args args = {
         .rows = unit->rows,
         .depth = plan->rows,
         .vecs = unit->vecs,
-        .input = fg_at(net, plan->activations[unit->layer], unit->first),
-        .input_stride = plan->strides[unit->layer],
+        .input = is_bias ? net->one : fg_at(net, plan->activations[unit->layer], unit->first),
+        .input_stride = is_bias ? 0 : plan->strides[unit->layer],
         .delta = fg_at(net, plan->deltas[unit->layer + 1], unit->column),
         .delta_stride = plan->strides[unit->layer + 1],
         .weights = fg_at(net, layer->weights, at),
         .gradient = plan->gradients ? fg_at(net, plan->gradients[unit->layer], at) : NULL,
         .update = update,
         .sums = unit->sums,
+        .ahead = ahead,
     };
     for (int s = 0; optimizer && s < optimizer->state_count; s++)
         args.states[s] = fg_at(net, optimizer->state[s][unit->layer], at);

@@ -1,11 +1,12 @@
 /* Questions about the machine and about data: the multiply-add peak, and where an array leaves its range. */
+#define _POSIX_C_SOURCE 200809L
 #include "kernels.h"
 #include "fpenv.h"
 #include <time.h>
 
 static double now(void) {
     struct timespec t;
-    timespec_get(&t, TIME_UTC);
+    clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -53,7 +54,10 @@ DEFINE_FIRST_NONFINITE(float)
 DEFINE_FIRST_NONFINITE(double)
 
 int64_t fg_first_nonfinite(fg_dtype dtype, int64_t n, const void *x) {
-    return dtype == FG_F32 ? first_nonfinite_float(n, x) : first_nonfinite_double(n, x);
+    const fg_fpenv caller = fg_fpenv_enter();
+    const int64_t found = dtype == FG_F32 ? first_nonfinite_float(n, x) : first_nonfinite_double(n, x);
+    fg_fpenv_leave(caller);
+    return found;
 }
 
 int64_t fg_first_bad_label(int64_t n, const int64_t *labels, int64_t classes) {

@@ -29,6 +29,9 @@ static fg_layer describe_layer(const fg_network *net, int64_t fan_in, int64_t fa
     return layer;
 }
 
+static const float one_f32 = 1.0f;
+static const double one_f64 = 1.0;
+
 fg_status fg_network_create(fg_network **out, fg_isa isa, fg_dtype dtype, int layers, const int64_t *sizes,
                             const fg_activation *activations, int has_bias) {
     fg_network *net = calloc(1, sizeof *net);
@@ -37,7 +40,8 @@ fg_status fg_network_create(fg_network **out, fg_isa isa, fg_dtype dtype, int la
     net->kernels = fg_find_kernels(isa, dtype);
     net->layers = layers;
     net->has_bias = has_bias;
-    net->element_size = dtype == FG_F32 ? sizeof(float) : sizeof(double);
+    net->element_size = dtype == FG_F32 ? sizeof one_f32 : sizeof one_f64;
+    net->one = dtype == FG_F32 ? (const void *)&one_f32 : &one_f64;
     net->layer = calloc((size_t)layers, sizeof *net->layer);
     if (net->layer)
         for (int l = 0; l < layers; l++)
@@ -60,13 +64,9 @@ void fg_network_destroy(fg_network *net) {
 
 typedef void copy_row(void *packed, void *plain, size_t bytes);
 
-static void to_packed(void *packed, void *plain, size_t bytes) {
-    memcpy(packed, plain, bytes);
-}
+static void to_packed(void *packed, void *plain, size_t bytes) { memcpy(packed, plain, bytes); }
 
-static void from_packed(void *packed, void *plain, size_t bytes) {
-    memcpy(plain, packed, bytes);
-}
+static void from_packed(void *packed, void *plain, size_t bytes) { memcpy(plain, packed, bytes); }
 
 static void for_each_piece(const fg_network *net, int l, void *packed, int64_t first, int64_t rows, void *plain,
                            copy_row *copy) {

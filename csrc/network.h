@@ -20,6 +20,7 @@ struct fg_network {
     const fg_kernels *kernels;
     int layers, has_bias;
     size_t element_size;
+    const void *one; /* 1 in the network's dtype */
     fg_layer *layer; /* [layers] */
     fg_arena arena;
 };

@@ -3,9 +3,7 @@
 #include "plan.h"
 #include "fpenv.h"
 #include "layout.h"
-#include <math.h>
 #include <string.h>
-#include <time.h>
 
 void fg_map_unary(fg_isa isa, fg_dtype dtype, fg_unary function, int64_t n, const void *x, void *y) {
     const struct fg_unary_args args = {.function = function, .n = n, .x = x, .y = y};
@@ -27,12 +25,12 @@ typedef struct {
     fg_plan *plan;
     fg_share all;
     fg_fpenv caller;
-} bench;
+} rig;
 
-static fg_status set_up(bench *b, fg_isa isa, fg_dtype dtype, int layers, const int64_t *sizes, fg_activation activation,
+static fg_status set_up(rig *b, fg_isa isa, fg_dtype dtype, int layers, const int64_t *sizes, fg_activation activation,
                         int64_t rows) {
     const fg_activation activations[2] = {activation, FG_ACTIVATION_identity};
-    *b = (bench){0};
+    *b = (rig){0};
     if (fg_network_create(&b->net, isa, dtype, layers, sizes, activations, 1))
         return FG_ERR_MEMORY;
     if (fg_plan_create(&b->plan, b->net, rows, FG_GRADIENTS)) {
@@ -45,16 +43,17 @@ static fg_status set_up(bench *b, fg_isa isa, fg_dtype dtype, int layers, const 
     return FG_OK;
 }
 
-static void tear_down(bench *b) {
+static void tear_down(rig *b) {
     fg_fpenv_leave(b->caller);
     fg_plan_destroy(b->plan);
     fg_network_destroy(b->net);
 }
 
-static void fill_level(const bench *b, void *const *levels, int level, int64_t columns, const void *from) {
+static void fill_level(const rig *b, void *const *levels, int level, int64_t columns, const void *from) {
     const size_t bytes = (size_t)columns * b->net->element_size;
     for (int64_t r = 0; r < b->plan->rows; r++)
-        memcpy(fg_at(b->net, levels[level], r * b->plan->strides[level]), (const char *)from + (size_t)r * bytes, bytes);
+        memcpy(fg_at(b->net, levels[level], r * b->plan->strides[level]), (const char *)from + (size_t)r * bytes,
+               bytes);
 }
 
 fg_status fg_op_forward(fg_isa isa, fg_dtype dtype, fg_activation activation, int64_t rows, int64_t fan_in,
@@ -62,7 +61,7 @@ fg_status fg_op_forward(fg_isa isa, fg_dtype dtype, fg_activation activation, in
                         double moments[3]) {
     const int64_t sizes[] = {fan_in, fan_out};
     double statistics[FG_STATISTICS];
-    bench o;
+    rig o;
     if (set_up(&o, isa, dtype, 1, sizes, activation, rows))
         return FG_ERR_MEMORY;
     o.net->layer[0].slope_stored = 1;
@@ -85,7 +84,7 @@ fg_status fg_op_backward_data(fg_isa isa, fg_dtype dtype, int64_t rows, int64_t 
                               const void *delta, const void *w, const void *slope, void *out, double *norm) {
     const int64_t sizes[] = {1, fan_in, fan_out};
     double statistics[2 * FG_STATISTICS];
-    bench o;
+    rig o;
     if (set_up(&o, isa, dtype, 2, sizes, FG_ACTIVATION_identity, rows))
         return FG_ERR_MEMORY;
     o.net->layer[0].slope_stored = 1;
@@ -105,13 +104,14 @@ fg_status fg_op_backward_weights(fg_isa isa, fg_dtype dtype, int64_t rows, int64
                                  const void *x, const void *delta, void *dw, void *db, double norms[2]) {
     const int64_t sizes[] = {fan_in, fan_out};
     double statistics[FG_STATISTICS];
-    bench o;
+    fg_ahead ahead = {0};
+    rig o;
     if (set_up(&o, isa, dtype, 1, sizes, FG_ACTIVATION_identity, rows))
         return FG_ERR_MEMORY;
     fill_level(&o, o.plan->activations, 0, fan_in, x);
     fill_level(&o, o.plan->deltas, 1, fan_out, delta);
     for (int64_t u = 0; u < o.plan->units; u++)
-        fg_layer_backward_weights(o.plan, &o.plan->unit[u], NULL, NULL);
+        fg_layer_backward_weights(o.plan, &o.plan->unit[u], NULL, NULL, &ahead);
     fg_plan_get_weight_gradient(o.plan, 0, dw);
     fg_plan_get_bias_gradient(o.plan, 0, db);
     fg_collect_statistics(o.plan, statistics);
@@ -124,7 +124,7 @@ fg_status fg_op_backward_weights(fg_isa isa, fg_dtype dtype, int64_t rows, int64
 fg_status fg_op_loss(fg_isa isa, fg_dtype dtype, fg_loss loss, int64_t columns, const void *outputs,
                      const fg_batch *batch, void *gradient, double *value) {
     const int64_t sizes[] = {1, columns};
-    bench o;
+    rig o;
     if (set_up(&o, isa, dtype, 1, sizes, FG_ACTIVATION_identity, batch->rows))
         return FG_ERR_MEMORY;
     fill_level(&o, o.plan->activations, 1, columns, outputs);
@@ -138,7 +138,7 @@ fg_status fg_op_loss(fg_isa isa, fg_dtype dtype, fg_loss loss, int64_t columns, 
 }
 
 /* The gradient enters as identity^T @ gradient. */
-static void fill_identity(const bench *b) {
+static void fill_identity(const rig *b) {
     for (int64_t r = 0; r < b->plan->rows; r++) {
         void *const at = fg_at(b->net, b->plan->activations[0], r * b->plan->strides[0] + r);
         if (b->net->kernels->dtype == FG_F32)
@@ -154,7 +154,8 @@ fg_status fg_op_update(fg_isa isa, fg_dtype dtype, const fg_optimizer_config *co
     double statistics[FG_STATISTICS];
     struct fg_update update;
     fg_optimizer *optimizer;
-    bench o;
+    fg_ahead ahead = {0};
+    rig o;
     if (set_up(&o, isa, dtype, 1, sizes, FG_ACTIVATION_identity, rows))
         return FG_ERR_MEMORY;
     if (fg_optimizer_create(&optimizer, o.net, config)) {
@@ -169,7 +170,7 @@ fg_status fg_op_update(fg_isa isa, fg_dtype dtype, const fg_optimizer_config *co
     fill_identity(&o);
     fill_level(&o, o.plan->deltas, 1, columns, gradient);
     for (int64_t u = 0; u < o.plan->units; u++)
-        fg_layer_backward_weights(o.plan, &o.plan->unit[u], &update, optimizer);
+        fg_layer_backward_weights(o.plan, &o.plan->unit[u], &update, optimizer, &ahead);
     fg_network_get_weights(o.net, 0, w);
     for (int s = 0; s < optimizer->state_count; s++)
         fg_unpack(o.net, 0, optimizer->state[s][0], 0, rows, states[s]);

@@ -58,11 +58,10 @@ static void carve_sums(fg_plan *plan, fg_arena *arena) {
     plan->backward_sums = take_pointers(arena, net->layers + 1);
     plan->losses = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
     for (int l = 0; l < net->layers; l++)
-        place(arena, (void **)plan->forward_sums, l, (size_t)(net->layer[l].panels * plan->blocks * FG_FORWARD_SUMS),
+        place(arena, plan->forward_sums, l, (size_t)(net->layer[l].panels * plan->blocks * FG_FORWARD_SUMS),
               sizeof(double));
     for (int level = 0; level <= net->layers; level++)
-        place(arena, (void **)plan->backward_sums, level, (size_t)(fg_level_panels(plan, level) * plan->blocks),
-              sizeof(double));
+        place(arena, plan->backward_sums, level, (size_t)(fg_level_panels(plan, level) * plan->blocks), sizeof(double));
 }
 
 static int64_t units_of(const fg_network *net, int l) {
@@ -164,9 +163,6 @@ fg_status fg_plan_create(fg_plan **out, fg_network *net, int64_t capacity, fg_pl
         free(plan);
         return FG_ERR_MEMORY;
     }
-    if (mode != FG_INFERENCE)
-        for (int level = 0; level <= net->layers; level++)
-            fg_level_write_ones(plan, level, 0, capacity);
     *out = plan;
     return FG_OK;
 }

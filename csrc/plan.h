@@ -33,8 +33,8 @@ struct fg_plan {
     void **scratch;     /* [threads]: a transposed panel */
     int threads;
 
-    double **forward_sums;  /* [layers]: each [panels][blocks][FG_FORWARD_SUMS] */
-    double **backward_sums; /* [layers]: each [panels][blocks], of the layer's delta */
+    void **forward_sums;  /* [layers]: each double [panels][blocks][FG_FORWARD_SUMS] */
+    void **backward_sums; /* [layers + 1]: each double [panels][blocks], of a level's delta */
     double *losses;         /* [blocks] */
     int64_t units;
     fg_weight_unit *unit; /* [units], layer by layer */
@@ -50,19 +50,19 @@ typedef struct fg_share {
 
 static inline const fg_layer *fg_layer_of(const fg_plan *plan, int l) { return &plan->net->layer[l]; }
 
-/* The 1 at the end of each of these rows, where the kernels do not write it. */
-void fg_level_write_ones(fg_plan *, int level, int64_t first_row, int64_t rows);
-
 /* The drivers of one layer, linear.c. Levels are numbered as above. */
 void fg_load_inputs(fg_plan *, const fg_batch *, fg_share);
 void fg_layer_forward(fg_plan *, int layer, fg_share);
 void fg_compute_loss(fg_plan *, const fg_batch *, fg_loss, fg_share, void *scratch);
 void fg_level_backward_data(fg_plan *, int level, fg_share, void *scratch);
-void fg_layer_backward_weights(fg_plan *, const fg_weight_unit *, const struct fg_update *, const fg_optimizer *);
+void fg_layer_backward_weights(fg_plan *, const fg_weight_unit *, const struct fg_update *, const fg_optimizer *,
+                               fg_ahead *);
+fg_ahead fg_backward_weights_ahead(const fg_plan *, int layer); /* what the layer after this one will touch */
 
 /* Panels of the product that computes a level's deltas. */
 int64_t fg_level_panels(const fg_plan *, int level);
 
 /* From the units' sums to a row of statistics, statistics.c. */
+double fg_delta_square(const fg_plan *, int layer); /* squared norm of the layer's delta */
 void fg_collect_statistics(const fg_plan *, double *statistics /* [FG_STATISTICS][layers] */);
 #endif

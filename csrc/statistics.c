@@ -32,6 +32,12 @@ static weight_sums add_weight_units(const fg_plan *plan, int l) {
     return total;
 }
 
+/* The loss works on whole rows: the output layer's sums are one panel's. */
+double fg_delta_square(const fg_plan *plan, int l) {
+    const int64_t panels = l + 1 < plan->net->layers ? plan->net->layer[l].panels : 1;
+    return add_units(plan, plan->backward_sums[l + 1], panels, 1, 0);
+}
+
 void fg_collect_statistics(const fg_plan *plan, double *statistics) {
     const int layers = plan->net->layers;
     for (int l = 0; l < layers; l++) {
@@ -40,15 +46,12 @@ void fg_collect_statistics(const fg_plan *plan, double *statistics) {
         const double entries = (double)plan->rows * (double)layer->fan_out;
         const weight_sums w = add_weight_units(plan, l);
         double row[FG_STATISTICS];
-        row[FG_STATISTIC_act_mean] =
-            add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_OUTPUT) / entries;
+        row[FG_STATISTIC_act_mean] = add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_OUTPUT) / entries;
         row[FG_STATISTIC_act_rms] =
             sqrt(add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_OUTPUT_SQUARED) / entries);
         row[FG_STATISTIC_deriv_mean] =
             add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_ABS_SLOPE) / entries;
-        /* The loss works on whole rows: its sums are one panel's. */
-        row[FG_STATISTIC_delta_norm] =
-            sqrt(add_units(plan, plan->backward_sums[l + 1], l + 1 < layers ? layer->panels : 1, 1, 0));
+        row[FG_STATISTIC_delta_norm] = sqrt(fg_delta_square(plan, l));
         row[FG_STATISTIC_grad_norm] = sqrt(w.gradient);
         row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? sqrt(w.bias_gradient) : NAN;
         row[FG_STATISTIC_weight_norm] = sqrt(w.weight);

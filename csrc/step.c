@@ -1,5 +1,5 @@
 /* A step: forward, loss, backward-data of all layers, then all gradients of weights with their updates. Nothing is
- * updated before the loss is known to be finite. Both schedules run this one code: they differ in what a thread's share
+ * updated before the loss and every delta are known to be finite. Both schedules run this one code: they differ in what a thread's share
  * is and in whether threads wait for each other between layers. */
 #include "plan.h"
 #include "fpenv.h"
@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+typedef enum { NOTHING_MORE, LOSS, ALL_GRADIENTS } stage;
+
 typedef struct {
     fg_plan *plan;
     const fg_batch *batch;
@@ -15,8 +17,9 @@ typedef struct {
     fg_optimizer *optimizer; /* NULL: gradients only */
     struct fg_update update;
     int forward;
-    enum { NOTHING_MORE, LOSS, ALL_GRADIENTS } then;
+    stage then;
     double loss_value;
+    int diverged;
 } pass;
 
 /* Part `part` of `parts` of n things, as even as can be. */
@@ -81,8 +84,14 @@ static int64_t first_unit_of(const fg_plan *plan, int thread, int threads) {
 
 static void run_backward_weights(pass *p, int thread, int threads) {
     const int64_t end = first_unit_of(p->plan, thread + 1, threads);
-    for (int64_t u = first_unit_of(p->plan, thread, threads); u < end; u++)
-        fg_layer_backward_weights(p->plan, &p->plan->unit[u], p->optimizer ? &p->update : NULL, p->optimizer);
+    fg_ahead ahead = {0};
+    for (int64_t u = first_unit_of(p->plan, thread, threads), layer = -1; u < end; u++) {
+        const fg_weight_unit *unit = &p->plan->unit[u];
+        if (unit->layer != layer)
+            ahead = fg_backward_weights_ahead(p->plan, unit->layer);
+        layer = unit->layer;
+        fg_layer_backward_weights(p->plan, unit, p->optimizer ? &p->update : NULL, p->optimizer, &ahead);
+    }
 }
 
 static double total_loss(const fg_plan *plan) {
@@ -90,6 +99,17 @@ static double total_loss(const fg_plan *plan) {
     for (int64_t b = 0; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++)
         total += plan->losses[b];
     return total;
+}
+
+/* A delta that is not finite makes the sum of its squares so, and travels down to every layer below. */
+static int is_finite(const pass *p) {
+    const int layers = p->plan->net->layers;
+    if (!isfinite(p->loss_value))
+        return 0;
+    for (int l = 0; l < layers; l++)
+        if (!isfinite(fg_delta_square(p->plan, l)))
+            return 0;
+    return 1;
 }
 
 static void run_pass(void *context, int thread, int threads, fg_team *team) {
@@ -102,28 +122,32 @@ static void run_pass(void *context, int thread, int threads, fg_team *team) {
     if (p->then == ALL_GRADIENTS)
         run_backward_data(p, thread, threads, team);
     fg_barrier(team);
-    if (thread == 0)
+    if (thread == 0) {
         p->loss_value = total_loss(p->plan);
-    if (p->optimizer) {
-        fg_barrier(team);
-        if (!isfinite(p->loss_value))
-            return;
+        p->diverged = p->optimizer && !is_finite(p);
     }
+    fg_barrier(team);
+    if (p->diverged)
+        return;
     if (p->then == ALL_GRADIENTS)
         run_backward_weights(p, thread, threads);
 }
 
-/* One thread for each FLOPS_WORTH_A_THREAD of work, about ten microseconds. */
-static void execute(pass *p, int64_t rows) {
+/* One thread for each FLOPS_WORTH_A_THREAD of work, about ten microseconds, of those allowed now and when planned. */
+static int threads_for(const pass *p) {
     enum { FLOPS_WORTH_A_THREAD = 2000000 };
-    const double flops = p->plan->flops_per_row * (double)rows * (p->then == ALL_GRADIENTS ? 1.0 : 1.0 / 3.0);
+    const fg_plan *plan = p->plan;
+    const double flops = plan->flops_per_row * (double)plan->rows * (p->then == ALL_GRADIENTS ? 1.0 : 1.0 / 3.0);
     const double worth = flops / FLOPS_WORTH_A_THREAD;
-    const int threads = worth < p->plan->threads ? (int)worth : p->plan->threads;
+    const int allowed = plan->threads < fg_threads() ? plan->threads : fg_threads();
+    return worth < allowed ? (int)worth : allowed;
+}
+
+static void execute(pass *p, int64_t rows) {
     const int64_t allocations_before = fg_allocations();
-    const fg_fpenv caller = fg_fpenv_enter();
+    assert(rows >= 1 && rows <= p->plan->capacity);
     p->plan->rows = rows;
-    fg_run(threads, run_pass, p);
-    fg_fpenv_leave(caller);
+    fg_run(threads_for(p), run_pass, p);
     assert(fg_allocations() == allocations_before);
     (void)allocations_before;
 }
@@ -137,41 +161,52 @@ static void copy_level(const fg_plan *plan, void *const *levels, int level, int6
 
 void fg_plan_forward(fg_plan *plan, const fg_batch *batch, void *outputs) {
     pass p = {.plan = plan, .batch = batch, .forward = 1};
+    const fg_fpenv caller = fg_fpenv_enter();
     execute(&p, batch->rows);
     if (outputs)
         fg_plan_get_activation(plan, plan->net->layers - 1, outputs);
+    fg_fpenv_leave(caller);
 }
 
 fg_status fg_plan_step(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_optimizer *optimizer, double *value,
                        double *statistics) {
     pass p = {.plan = plan, .batch = batch, .loss = loss, .optimizer = optimizer, .forward = 1, .then = ALL_GRADIENTS};
+    const fg_fpenv caller = fg_fpenv_enter();
+    assert(optimizer->net == plan->net && plan->mode != FG_INFERENCE);
     p.update = fg_optimizer_next(optimizer);
     execute(&p, batch->rows);
     *value = p.loss_value;
-    if (!isfinite(p.loss_value))
-        return FG_ERR_DIVERGED;
-    optimizer->steps++;
-    if (statistics)
-        fg_collect_statistics(plan, statistics);
-    return FG_OK;
+    if (!p.diverged) {
+        optimizer->steps++;
+        if (statistics)
+            fg_collect_statistics(plan, statistics);
+    }
+    fg_fpenv_leave(caller);
+    return p.diverged ? FG_ERR_DIVERGED : FG_OK;
+}
+
+static void compute_loss_and(stage then, fg_plan *plan, const fg_batch *batch, fg_loss loss, double *value) {
+    pass p = {.plan = plan, .batch = batch, .loss = loss, .forward = 1, .then = then};
+    const fg_fpenv caller = fg_fpenv_enter();
+    execute(&p, batch->rows);
+    fg_fpenv_leave(caller);
+    *value = p.loss_value;
 }
 
 void fg_plan_gradients(fg_plan *plan, const fg_batch *batch, fg_loss loss, double *value) {
-    pass p = {.plan = plan, .batch = batch, .loss = loss, .forward = 1, .then = ALL_GRADIENTS};
-    execute(&p, batch->rows);
-    *value = p.loss_value;
+    compute_loss_and(ALL_GRADIENTS, plan, batch, loss, value);
 }
 
 void fg_plan_loss(fg_plan *plan, const fg_batch *batch, fg_loss loss, double *value) {
-    pass p = {.plan = plan, .batch = batch, .loss = loss, .forward = 1, .then = LOSS};
-    execute(&p, batch->rows);
-    *value = p.loss_value;
+    compute_loss_and(LOSS, plan, batch, loss, value);
 }
 
 void fg_plan_backward(fg_plan *plan, const void *output_gradient) {
     const fg_batch batch = {.rows = plan->rows, .targets = output_gradient};
     pass p = {.plan = plan, .batch = &batch, .loss = FG_LOSS_inner_product, .then = ALL_GRADIENTS};
+    const fg_fpenv caller = fg_fpenv_enter();
     execute(&p, plan->rows);
+    fg_fpenv_leave(caller);
 }
 
 void fg_plan_get_weight_gradient(const fg_plan *plan, int l, void *out) {
@@ -194,4 +229,8 @@ void fg_plan_get_delta(const fg_plan *plan, int l, void *out) {
     copy_level(plan, plan->deltas, l + 1, plan->net->layer[l].fan_out, out);
 }
 
-void fg_plan_get_statistics(const fg_plan *plan, double *statistics) { fg_collect_statistics(plan, statistics); }
+void fg_plan_get_statistics(const fg_plan *plan, double *statistics) {
+    const fg_fpenv caller = fg_fpenv_enter();
+    fg_collect_statistics(plan, statistics);
+    fg_fpenv_leave(caller);
+}

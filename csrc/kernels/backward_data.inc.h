@@ -21,8 +21,8 @@ static __attribute__((noinline)) void finish_backward_data(const struct fg_linea
 ALWAYS_INLINE void backward_data_tile(const int height, const int vecs, int64_t row,
                                       const struct fg_linear_backward_data_args *p, tally *t) {
     vec tile[ACCUMULATORS];
-    product(height, vecs, tile, p->depth, (const real *)p->delta + row * p->delta_stride, p->delta_stride, 1,
-            p->weights, vecs * LANES);
+    product(height, vecs, tile, NULL, p->depth, (const real *)p->delta + row * p->delta_stride, p->delta_stride, 1,
+            p->weights, vecs * LANES, p->ahead);
     finish_backward_data(p, row, height, vecs, tile, t);
 }
 

@@ -26,6 +26,11 @@ static inline update_terms broadcast_terms(const struct fg_update *u) {
     };
 }
 
+/* An eps may flush to zero in float32, and 0 / 0 would poison the padding. NaN stays NaN. */
+static inline vec not_zero(vec denominator) {
+    return v_max(v_set1(FG_REAL_BITS == 32 ? (real)0x1p-126 : (real)0x1p-1022), denominator);
+}
+
 ALWAYS_INLINE vec increment_sgd(const update_terms *u, vec g, vec w, vec *s) {
     (void)s;
     return v_zero() - u->lr * v_fma(u->l2, w, g);
@@ -41,7 +46,7 @@ ALWAYS_INLINE vec increment_adam(const update_terms *u, vec g, vec w, vec *s) {
     g = v_fma(u->l2, w, g);
     s[0] = v_fma(u->rest1, g, u->beta1 * s[0]);
     s[1] = v_fma(u->rest2 * g, g, u->beta2 * s[1]);
-    return v_zero() - v_fma(u->decay, w, u->step_size * s[0] / v_fma(v_sqrt(s[1]), u->root, u->eps));
+    return v_zero() - v_fma(u->decay, w, u->step_size * s[0] / not_zero(v_fma(v_sqrt(s[1]), u->root, u->eps)));
 }
 
 ALWAYS_INLINE vec rmsprop_direction(const update_terms *u, vec g, vec *square, vec *mean) {
@@ -52,7 +57,7 @@ ALWAYS_INLINE vec rmsprop_direction(const update_terms *u, vec g, vec *square, v
         *mean = v_fma(u->rest2, g - *mean, *mean);
         variance = v_max(v_fma(v_zero() - *mean, *mean, variance), v_zero());
     }
-    return g / (v_sqrt(variance) + u->eps);
+    return g / not_zero(v_sqrt(variance) + u->eps);
 }
 
 ALWAYS_INLINE vec increment_rmsprop(const update_terms *u, vec g, vec w, vec *s) {
@@ -131,12 +136,18 @@ static __attribute__((noinline)) void finish_backward_weights(const struct fg_li
             v_store((real *)p->gradient + at + i * LANES, tile[i]);
     if (p->update)
         update_functions[p->update->kind](p, at, height * vecs, tile, t);
+    else
+        for (int i = 0; i < height * vecs; i++) {
+            const vec w = v_load((const real *)p->weights + at + i * LANES);
+            tally_add_product(&t->weight, w, w);
+        }
 }
 
 ALWAYS_INLINE void backward_weights_tile(const int height, const int vecs, int64_t row,
                                          const struct fg_linear_backward_weights_args *p, update_tallies *t) {
     vec tile[ACCUMULATORS];
-    product(height, vecs, tile, p->depth, (const real *)p->input + row, 1, p->input_stride, p->delta, p->delta_stride);
+    product(height, vecs, tile, NULL, p->depth, (const real *)p->input + row, 1, p->input_stride, p->delta,
+            p->delta_stride, p->ahead);
     finish_backward_weights(p, row, height, vecs, tile, t);
 }
 

@@ -4,18 +4,11 @@ typedef struct {
     tally output, squares, slope;
 } forward_tallies;
 
-/* 1 in the first column past the tail, 0 after it. */
-static inline vec one_past(int tail) {
-    static const real ones[2 * LANES] = {[LANES] = 1};
-    return v_load(ones + LANES - tail);
-}
-
 typedef void activation_function(vec z, vec *a, vec *slope);
 
 ALWAYS_INLINE void finish_forward(activation_function activate, const struct fg_linear_forward_args *p, int64_t row,
                                   int height, int vecs, vec *tile, forward_tallies *t) {
     const mask kept = m_first(p->tail);
-    const vec past = p->tail < LANES ? one_past(p->tail) : v_zero();
     real *output = (real *)p->output + row * p->output_stride;
     real *slopes = p->slope ? (real *)p->slope + row * p->output_stride : NULL;
     vec sum = v_zero(), squares = v_zero(), slope_sum = v_zero();
@@ -23,26 +16,24 @@ ALWAYS_INLINE void finish_forward(activation_function activate, const struct fg_
         for (int v = 0; v < vecs; v++, i++) {
             vec a, slope;
             activate(tile[i], &a, &slope);
-            tile[i] = a;
             if (v == vecs - 1) {
-                tile[i] = v_select(kept, a, v_zero());
+                a = v_select(kept, a, v_zero());
                 slope = v_select(kept, slope, v_zero());
-                a = v_select(kept, a, past);
             }
+            tile[i] = a;
             v_store(output + v * LANES, a);
             if (slopes)
                 v_store(slopes + v * LANES, slope);
-            sum = sum + tile[i];
-            squares = v_fma(tile[i], tile[i], squares);
+            sum = sum + a;
+            squares = v_fma(a, a, squares);
             slope_sum = slope_sum + v_abs(slope);
         }
         output += p->output_stride;
         slopes = slopes ? slopes + p->output_stride : NULL;
     }
     if (p->sums) {
-        tally_add(&t->output, sum);
+        tally_moments(&t->output, &t->squares, sum, squares, tile, height * vecs);
         tally_add(&t->slope, slope_sum);
-        tally_squares(&t->squares, squares, tile, height * vecs);
     }
 }
 
@@ -65,8 +56,8 @@ static forward_epilogue *const forward_epilogues[FG_ACTIVATIONS] = {
 ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, const struct fg_linear_forward_args *p,
                                 forward_epilogue *finish, forward_tallies *t) {
     vec tile[ACCUMULATORS];
-    product(height, vecs, tile, p->depth, (const real *)p->input + row * p->input_stride, p->input_stride, 1,
-            p->weights, vecs * LANES);
+    product(height, vecs, tile, p->bias, p->depth, (const real *)p->input + row * p->input_stride, p->input_stride, 1,
+            p->weights, vecs * LANES, p->ahead);
     finish(p, row, height, vecs, tile, t);
 }
 

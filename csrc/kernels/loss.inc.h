@@ -39,7 +39,7 @@ ALWAYS_INLINE void terms_huber(vec a, vec y, vec *gradient, vec *p, vec *q) {
 
 /* max(z, 0) - z y + log(1 + exp(-|z|)), and sigmoid(z) - y written so that neither tail cancels. */
 ALWAYS_INLINE void terms_binary_cross_entropy(vec z, vec y, vec *gradient, vec *p, vec *q) {
-    const vec one = v_set1(1), t = v_exp(v_zero() - v_abs(z)), large = one / (one + t), small = t * large;
+    const vec one = v_set1(1), t = v_exp_nonpositive(v_zero() - v_abs(z)), large = one / (one + t), small = t * large;
     const mask positive = v_lt(v_zero(), z);
     *gradient = v_select(positive, large, small) * (one - y) - v_select(positive, small, large) * y;
     *p = v_select(positive, z * (one - y), v_zero() - z * y) + v_log1p(t);
@@ -142,7 +142,7 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, tall
     tally_clear(&distance_sum);
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
-        const vec z = v_load(s.z + c), y = targets_at(&s, c, n), e = v_exp(z - largest);
+        const vec z = v_load(s.z + c), y = targets_at(&s, c, n), e = v_exp_nonpositive(z - largest);
         v_store(exponentials + c, e);
         tally_add(&rest_sum, v_select(m_and(m_first(n), m_not(column_is(s.top, c))), e, v_zero()));
         tally_add(&target_sum, y);

@@ -2,15 +2,20 @@
  *
  *     tile[r][v] = sum over k, in order, of a[r * row_step + k * depth_step] * b[k * b_stride + v * LANES]
  *
- * Each element is one sequential chain of multiply-adds, so its bits depend neither on the tile's shape nor on who
+ * begun from start[v * LANES] where there is a start, and from zero elsewhere. Each element is one sequential chain of multiply-adds, so its bits depend neither on the tile's shape nor on who
  * computes it. Heights and vecs are compile-time constants at every call; the loops over them vanish. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 24")
+#endif
 
-ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, int64_t depth, const real *a, int64_t row_step,
-                           int64_t depth_step, const real *b, int64_t b_stride) {
+ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, const real *start, int64_t depth, const real *a,
+                           int64_t row_step, int64_t depth_step, const real *b, int64_t b_stride, fg_ahead *ahead) {
+    const char *next = fg_ahead_take(ahead, depth, b);
     vec sum[ACCUMULATORS];
-    UNROLL for (int i = 0; i < height * vecs; i++) sum[i] = v_zero();
+    UNROLL for (int i = 0; i < height * vecs; i++) sum[i] = start ? v_load(start + i % vecs * LANES) : v_zero();
     for (int64_t k = 0; k < depth; k++) {
         vec row[PANEL_VECS];
         UNROLL for (int v = 0; v < vecs; v++) row[v] = v_load(b + v * LANES);
@@ -18,6 +23,9 @@ ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, int64_t 
             const vec factor = v_set1(a[r * row_step]);
             UNROLL for (int v = 0; v < vecs; v++) sum[r * vecs + v] = v_fma(factor, row[v], sum[r * vecs + v]);
         }
+        __builtin_prefetch(next, 0, 2);
+        __builtin_prefetch(next + FG_CACHE_LINE, 0, 2);
+        next += FG_AHEAD_PER_ROUND;
         a += depth_step;
         b += b_stride;
     }

@@ -66,9 +66,9 @@ static inline mask m_first(int n) {
 static inline vec v_load_n(const real *p, int n) { return _mm256_maskload_pd(p, _mm256_castpd_si256(m_first(n))); }
 static inline void v_store_n(real *p, vec a, int n) { _mm256_maskstore_pd(p, _mm256_castpd_si256(m_first(n)), a); }
 #endif
-static inline mask m_and(mask a, mask b) { return FG_OP(and)(a, b); }
+static inline mask m_and(mask a, mask b) { return FG_OP (and)(a, b); }
 static inline mask m_or(mask a, mask b) { return FG_OP(or)(a, b); }
-static inline mask m_not(mask a) { return (mask) ~(ivec)a; }
+static inline mask m_not(mask a) { return (mask)~(ivec)a; }
 static inline int m_any(mask a) { return FG_MOVEMASK(a) != 0; }
 
 static inline vec v_zero(void) { return FG_OP(setzero)(); }

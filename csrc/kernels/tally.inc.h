@@ -55,3 +55,15 @@ static inline void tally_squares(tally *t, vec sum, const vec *tile, int n) {
     else
         tally_squares_wide(t, tile, n);
 }
+
+/* Adds the values and their squares; a plain sum is trusted where the squares are. */
+static inline void tally_moments(tally *values, tally *squares, vec sum, vec sum_of_squares, const vec *tile, int n) {
+    if (__builtin_expect(squares_are_trusted(sum_of_squares), 1)) {
+        tally_add(values, sum);
+        tally_add(squares, sum_of_squares);
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        tally_add(values, tile[i]);
+    tally_squares_wide(squares, tile, n);
+}

@@ -3,8 +3,8 @@
 """The boundary between Python and the C engine.
 
 Every array is checked here for dtype, shape and contiguity before the engine sees its address; the GIL is released
-while the engine works, and a status becomes an exception in one place. Meanings (finite data, labels in range, names) are the
-callers' business: the modules above check them and give better messages.
+while the engine works, and a status becomes an exception in one place. Meanings (finite data, labels in range, names)
+are the callers' business: the modules above check them and give better messages.
 """
 import threading
 

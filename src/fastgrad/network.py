@@ -4,7 +4,7 @@ Arithmetic is the engine's; this module names things, checks arguments and moves
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -16,60 +16,13 @@ from fastgrad.batches import PlanKeeper, checked_inputs, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
 from fastgrad.init import Init, initialise, layer_rng
+from fastgrad.parameters import Parameters
 from fastgrad.telemetry import Epoch, History
 from fastgrad.train import Trainer
 
 Array = npt.NDArray[Any]
 
 _FORWARD_ROWS = 256  # rows of one pass through the layers in inference: their activations stay in cache
-
-
-class Parameters(Sequence[Array]):
-    """The weights or biases of all layers: reads are fresh read-only copies, assignment replaces a whole array."""
-
-    def __init__(self, name: str, shapes: list[tuple[int, ...]], net: _core.Network) -> None:
-        self._name = name
-        self._shapes = shapes
-        self._dtype = np.dtype(net.dtype)
-        weights = name == "weights"
-        self._get: Callable[[int, Array], None] = net.get_weights if weights else net.get_bias
-        self._set: Callable[[int, Array], None] = net.set_weights if weights else net.set_bias
-
-    def __len__(self) -> int:
-        return len(self._shapes)
-
-    def __getitem__(self, layer: Any) -> Any:
-        if isinstance(layer, slice):
-            return [self[number] for number in range(len(self))[layer]]
-        number = self._number(layer)
-        array = np.empty(self._shapes[number], self._dtype)
-        self._get(number, array)
-        array.flags.writeable = False
-        return array
-
-    def __setitem__(self, layer: int, value: npt.ArrayLike) -> None:
-        number = self._number(layer)
-        label, shape = f"{self._name}[{number}]", self._shapes[number]
-        given = _checks.real_array(label, value)
-        if given.shape != shape:
-            raise ValueError(f"{label}: got shape {given.shape}, wants {shape}")
-        array = _checks.converted(given, self._dtype)
-        rows = array.reshape(-1, shape[-1])
-        _checks.require_entries(label, rows, given, np.isfinite, f"a value finite in {self._dtype}")
-        self._set(number, array)
-
-    def __iter__(self) -> Iterator[Array]:
-        return (self[layer] for layer in range(len(self)))
-
-    def __repr__(self) -> str:
-        return f"<{self._name} of {len(self)} layers: {', '.join(map(str, self._shapes))}>"
-
-    def _number(self, layer: int) -> int:
-        if isinstance(layer, bool) or not isinstance(layer, int | np.integer):
-            raise TypeError(f"{self._name}: got index {layer!r}, wants the number of a layer")
-        if not -len(self) <= layer < len(self):
-            raise IndexError(f"{self._name}: got layer {layer}, the network has layers 0 to {len(self) - 1}")
-        return int(layer) % len(self)
 
 
 class MLP:
