@@ -1,6 +1,6 @@
-/* Fetching ahead: what the next unit of work will touch is brought into the second-level cache, a few lines at each round
- * of a product, while this one computes. Deep networks outgrow every cache, and the hardware's own prefetching stops at
- * each new array. A fetch is a hint: a wrong one costs time, never correctness. */
+/* Fetching ahead: what the next unit of work will touch is brought into the second-level cache, a few lines at each
+ * round of a product, while this one computes. Deep networks outgrow every cache, and the hardware's own prefetching
+ * stops at each new array. A fetch is a hint: a wrong one costs time, never correctness. */
 #ifndef FG_AHEAD_H
 #define FG_AHEAD_H
 #include <stdint.h>

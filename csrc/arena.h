@@ -1,5 +1,5 @@
-/* Where all arrays come from: one block per owner, carved once. An owner describes its arrays by a function that takes them one
- * after another; run over an empty arena it measures, run again it hands out addresses. */
+/* Where all arrays come from: one block per owner, carved once. An owner describes its arrays by a function that takes
+ * them one after another; run over an empty arena it measures, run again it hands out addresses. */
 #ifndef FG_ARENA_H
 #define FG_ARENA_H
 #include <stddef.h>

@@ -138,7 +138,8 @@ static void carve_plan(void *owner, fg_arena *arena) {
     carve_scratch(plan, arena);
 }
 
-/* Layers whose weights fit a core's second-level cache beside its rows are passed through whole; larger ones are shared. */
+/* Layers whose weights fit a core's second-level cache beside its rows are passed through whole; larger ones are
+ * shared. */
 static fg_schedule choose_schedule(const fg_network *net, int64_t blocks, int threads) {
     enum { SLICED_UP_TO = 1 << 20 };
     for (int l = 0; l < net->layers; l++)

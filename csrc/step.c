@@ -1,6 +1,6 @@
 /* A step: forward, loss, backward-data of all layers, then all gradients of weights with their updates. Nothing is
- * updated before the loss and every delta are known to be finite. Both schedules run this one code: they differ in what a thread's share
- * is and in whether threads wait for each other between layers. */
+ * updated before the loss and every delta are known to be finite. Both schedules run this one code: they differ in
+ * what a thread's share is and in whether threads wait for each other between layers. */
 #include "plan.h"
 #include "fpenv.h"
 #include "layout.h"

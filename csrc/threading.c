@@ -1,5 +1,5 @@
-/* A pool of detached workers, started by the first task that wants them and never more than it wants. Each sleeps on its
- * own, so that a small team wakes nobody else. A task is known to be over when its whole team has reported. */
+/* A pool of detached workers, started by the first task that wants them and never more than it wants. Each sleeps on
+ * its own, so that a small team wakes nobody else. A task is known to be over when its whole team has reported. */
 #if defined(__linux__)
 #define _GNU_SOURCE
 #else
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Spins are pauses of some ten nanoseconds. A waiter yields early, since the one it waits for may want its processor. */
+/* A spin is a pause of some ten nanoseconds. A waiter yields early: the one it waits for may want its processor. */
 enum { MAX_THREADS = 256, SPINS_BEFORE_SLEEP = 1000, SPINS_BEFORE_YIELD = 500 };
 
 struct fg_team {

@@ -1,4 +1,5 @@
-/* The only threads. A pool of workers waits, spinning briefly and then asleep, for a task that all of them run at once. */
+/* The only threads. A pool of workers waits, spinning briefly and then asleep, for a task that all of them run at
+ * once. */
 #ifndef FG_THREADING_H
 #define FG_THREADING_H
 #include "fastgrad.h"

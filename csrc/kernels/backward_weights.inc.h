@@ -1,5 +1,5 @@
-/* Linear backward-weights: dW = input^T @ delta over the whole batch, its norm, and the optimizer's update of the packed
- * weights, before the tile has left the cache. dW is stored only where the caller wants to see it.
+/* Linear backward-weights: dW = input^T @ delta over the whole batch, its norm, and the optimizer's update of the
+ * packed weights, before the tile has left the cache. dW is stored only where the caller wants to see it.
  *
  * increment_<optimizer>(u, g, w, s) gives what is to be added to w, and moves the optimizer's state s. The formulas
  * are those of torch.optim. */

@@ -1,5 +1,5 @@
-/* Kernels over plain arrays: a vector function, an activation with its derivative, and the multiply-adds that measure the
- * machine's peak. */
+/* Kernels over plain arrays: a vector function, an activation with its derivative, and the multiply-adds that measure
+ * the machine's peak. */
 typedef vec unary_function(vec);
 
 static void unary(const struct fg_unary_args *p) {

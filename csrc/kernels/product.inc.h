@@ -2,8 +2,9 @@
  *
  *     tile[r][v] = sum over k, in order, of a[r * row_step + k * depth_step] * b[k * b_stride + v * LANES]
  *
- * begun from start[v * LANES] where there is a start, and from zero elsewhere. Each element is one sequential chain of multiply-adds, so its bits depend neither on the tile's shape nor on who
- * computes it. Heights and vecs are compile-time constants at every call; the loops over them vanish. */
+ * begun from start[v * LANES] where there is a start, and from zero elsewhere. Each element is one sequential chain of
+ * multiply-adds, so its bits depend neither on the tile's shape nor on who computes it. Heights and vecs are compile-
+ * time constants at every call; the loops over them vanish. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")

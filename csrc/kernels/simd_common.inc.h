@@ -1,4 +1,5 @@
-/* Vector operations that need nothing of the instruction set beyond its shim: sign and bit work, reductions in a fixed order. */
+/* Vector operations that need nothing of the instruction set beyond its shim: sign and bit work, reductions in a fixed
+ * order. */
 static inline ivec v_bits(vec a) { return (ivec)a; }
 static inline vec v_from_bits(ivec a) { return (vec)a; }
 static inline vec v_sign_bit(void) { return v_set1((real)-0.0); }

@@ -1,4 +1,5 @@
-/* v_scale2 for instruction sets without a scaling instruction: a * 2^n for integral n, |n| <= 4 times the exponent range. */
+/* v_scale2 for instruction sets without a scaling instruction: a * 2^n for integral n, |n| <= 4 times the exponent
+ * range. */
 #if FG_REAL_BITS == 32
 #define MANTISSA_BITS 23
 #define EXPONENT_BIAS 127

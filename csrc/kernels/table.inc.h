@@ -1,4 +1,5 @@
-/* All kernel bodies, and the table that makes them one instruction set's. Included once per instruction set and dtype. */
+/* All kernel bodies, and the table that makes them one instruction set's. Included once for each pair of instruction
+ * set and dtype. */
 #include <math.h>
 #include <stddef.h>
 #include "../kernels.h"

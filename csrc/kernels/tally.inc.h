@@ -2,7 +2,8 @@
  *
  * Within a tile partial sums are taken in the working precision, at most ACCUMULATORS terms a lane, and widened once.
  * A float32 sum of squares is trusted only where each lane shows that neither underflow nor overflow can have cost it
- * a part in 2^23; else the tile's squares are summed again in float64, where no normal float32 value can leave the range. */
+ * a part in 2^23; else the tile's squares are summed again in float64, where no normal float32 value can leave the
+ * range. */
 typedef struct {
     dvec part[DVECS];
 } tally;

@@ -1,15 +1,14 @@
 /* Elementary functions on vectors, written once for every instruction set and both number formats.
  *
- * They expect the floating-point state the kernels run in: round to nearest, flush-to-zero, denormals-are-zero. A result
- * below the normal range is 0 and a subnormal argument counts as 0; NaN gives NaN; infinities, overflow and the zeros of
- * odd functions come out as in C. They set no errno and promise nothing about exception flags. With fused multiply-adds
- * the bits do not depend on the instruction set; without, they differ.
+ * They expect the floating-point state the kernels run in: round to nearest, flush-to-zero, denormals-are-zero. A
+ * result below the normal range is 0 and a subnormal argument counts as 0; NaN gives NaN; infinities, overflow and the
+ * zeros of odd functions come out as in C. They set no errno and promise nothing about exception flags. With fused
+ * multiply-adds the bits do not depend on the instruction set; without, they differ.
  *
  * Largest errors found, in units in the last place (tests/test_vmath.py repeats the search on fewer points):
  *              exp   expm1   log1p   tanh   erf   erfc
  *   float32    1.0    1.5     1.4     3.0   1.5    3.4     erfc 4.0 and 4.7 without fusion, where the products and the
- *   float64    1.0    1.9     1.5     3.0   1.6    3.9     sums of its two polynomials are rounded one by one
- */
+ *   float64    1.0    1.9     1.5     3.0   1.6    3.9     sums of its two polynomials are rounded one by one */
 #include <math.h>
 #include "coefficients.inc.h"
 

@@ -11,12 +11,14 @@ import threading
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
 
 cdef enum:
     ANY = -1
+    STEPS_BETWEEN_SIGNALS = 64  # so that Ctrl-C ends a long run
 
 
 cdef class Pinned:
@@ -329,6 +331,9 @@ cdef class Plan:
                     status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, value + done,
                                           row + done * row_size)
                     done += status == FG_OK
+                    if done % STEPS_BETWEEN_SIGNALS == 0:
+                        with gil:
+                            PyErr_CheckSignals()
         return done
 
     def loss(self, object x, object y, str loss):

@@ -97,6 +97,7 @@ class MLP:
             self.weights[layer] = weights
         self.trained_loss: str | None = None
         self._inference = PlanKeeper(self.core, "inference")
+        self._losses = PlanKeeper(self.core, "training")
         self._gradients = PlanKeeper(self.core, "gradients")
         self._forward_plan: _core.Plan | None = None
 
@@ -321,8 +322,7 @@ class MLP:
             raise type(error)(f"validation_data: {error}") from error
 
     def _mean_loss(self, inputs: Array, targets: Array, loss: str) -> float:
-        plan = self._gradients.for_rows(min(len(inputs), _FORWARD_ROWS))
-        self._forward_plan = None
+        plan = self._losses.for_rows(min(len(inputs), _FORWARD_ROWS))
         total = 0.0
         for start in range(0, len(inputs), _FORWARD_ROWS):
             part = slice(start, start + _FORWARD_ROWS)
