@@ -10,7 +10,7 @@
 typedef enum {
     FG_OK,
     FG_ERR_MEMORY,   /* an allocation failed; nothing was created */
-    FG_ERR_DIVERGED, /* the loss of a step, or a norm of its backward signal, is not finite; no parameter has changed */
+    FG_ERR_DIVERGED, /* the loss of a step or an update is not finite; no parameter and no state has changed */
 } fg_status;
 
 typedef enum { FG_F32, FG_F64, FG_DTYPES } fg_dtype;

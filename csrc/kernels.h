@@ -12,6 +12,19 @@
 #include "ahead.h"
 #include "fastgrad.h"
 
+static inline int64_t fg_sample(const fg_batch *batch, int64_t row) {
+    return batch->order ? batch->order[batch->first + row] : batch->first + row;
+}
+
+/* Rows of a batch, gathered from the caller's array. */
+struct fg_load_rows_args {
+    int64_t rows, columns, first_row; /* first_row: where this block starts in the batch */
+    const fg_batch *batch;
+    void *output; /* [rows][stride] */
+    int64_t stride;
+    double *sum_of_squares;
+};
+
 struct fg_linear_forward_args {
     int64_t rows, depth;
     int vecs, tail;
@@ -71,10 +84,17 @@ struct fg_linear_backward_weights_args {
     void *states[FG_MAX_STATES]; /* like weights */
     void *gradient;              /* like weights, or NULL: stored before the update */
     const struct fg_update *update; /* NULL: the weights stay */
+    int trial;                      /* 1: compute the update and its sums, and store nothing of it */
     double *sums;                   /* [FG_UPDATE_SUMS] */
     fg_ahead *ahead;
 };
-enum { FG_SUM_GRADIENT_SQUARED, FG_SUM_WEIGHT_SQUARED, FG_SUM_UPDATE_SQUARED, FG_UPDATE_SUMS };
+enum {
+    FG_SUM_GRADIENT_SQUARED,
+    FG_SUM_WEIGHT_SQUARED,
+    FG_SUM_UPDATE_SQUARED,
+    FG_SUM_NOT_FINITE, /* of a trial: 0 where every new weight and state is finite, else NaN */
+    FG_UPDATE_SUMS
+};
 
 /* A panel of the transpose of a layer's weights: out[n][k - first_row] = W[k][n]. */
 struct fg_transpose_panel_args {
@@ -84,10 +104,6 @@ struct fg_transpose_panel_args {
     int vecs;
     void *out; /* [columns rounded up to lanes][vecs * lanes] */
 };
-
-static inline int64_t fg_sample(const fg_batch *batch, int64_t row) {
-    return batch->order ? batch->order[batch->first + row] : batch->first + row;
-}
 
 /* Value and gradient of a loss in one pass; the gradient is multiplied by f' of the output layer on the way out. */
 struct fg_loss_args {

@@ -1,7 +1,6 @@
 /* One layer at a time: cuts a thread's share into units of work and hands each to a kernel. */
 #include "plan.h"
 #include "layout.h"
-#include <string.h>
 
 static int64_t rows_in_block(const fg_plan *plan, int64_t block) {
     const int64_t left = plan->rows - block * FG_ROW_BLOCK;
@@ -13,13 +12,13 @@ static void *row_of(const fg_plan *plan, void *const *levels, int level, int64_t
 }
 
 void fg_load_inputs(fg_plan *plan, const fg_batch *batch, fg_share share) {
-    const int64_t width = plan->net->layer[0].fan_in;
-    const int64_t first = share.first_block * FG_ROW_BLOCK, wanted = first + share.blocks * FG_ROW_BLOCK;
-    const int64_t end = wanted < plan->rows ? wanted : plan->rows;
-    for (int64_t r = first; r < end; r++) {
-        const int64_t sample = fg_sample(batch, r);
-        memcpy(row_of(plan, plan->activations, 0, r), fg_at(plan->net, batch->inputs, sample * width),
-               (size_t)width * plan->net->element_size);
+    struct fg_load_rows_args args = {.columns = plan->net->layer[0].fan_in, .batch = batch, .stride = plan->strides[0]};
+    for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
+        args.first_row = b * FG_ROW_BLOCK;
+        args.rows = rows_in_block(plan, b);
+        args.output = row_of(plan, plan->activations, 0, args.first_row);
+        args.sum_of_squares = plan->input_squares + b;
+        plan->net->kernels->load_rows(&args);
     }
 }
 
@@ -174,7 +173,7 @@ void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scra
 }
 
 void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const struct fg_update *update,
-                               const fg_optimizer *optimizer, fg_ahead *ahead) {
+                               const fg_optimizer *optimizer, int trial, fg_ahead *ahead) {
     const fg_network *net = plan->net;
     const fg_layer *layer = &net->layer[unit->layer];
     const int is_bias = unit->first == layer->fan_in;
@@ -190,6 +189,7 @@ void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const 
         .weights = fg_at(net, layer->weights, at),
         .gradient = plan->gradients ? fg_at(net, plan->gradients[unit->layer], at) : NULL,
         .update = update,
+        .trial = trial,
         .sums = unit->sums,
         .ahead = ahead,
     };

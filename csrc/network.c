@@ -1,6 +1,7 @@
 /* Networks: creation, and the way in and out of the packed parameters. */
 #include "network.h"
 #include "layout.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ static fg_layer describe_layer(const fg_network *net, int64_t fan_in, int64_t fa
     layer.panels = fg_panels(layer.vecs, net->kernels->panel_vecs);
     layer.slope_stored = !traits[activation].piecewise;
     layer.slope_below = traits[activation].slope_below;
+    layer.norm_bound = INFINITY;
     layer.parameters = (size_t)(layer.depth * layer.vecs * net->kernels->lanes);
     return layer;
 }
@@ -92,6 +94,7 @@ void fg_unpack(const fg_network *net, int l, const void *packed, int64_t first, 
 }
 
 void fg_network_set_weights(fg_network *net, int l, const void *weights) {
+    net->layer[l].norm_bound = INFINITY;
     fg_pack(net, l, net->layer[l].weights, 0, net->layer[l].fan_in, weights);
 }
 
@@ -100,6 +103,7 @@ void fg_network_get_weights(const fg_network *net, int l, void *weights) {
 }
 
 void fg_network_set_bias(fg_network *net, int l, const void *bias) {
+    net->layer[l].norm_bound = INFINITY;
     fg_pack(net, l, net->layer[l].weights, net->layer[l].fan_in, net->has_bias, bias);
 }
 

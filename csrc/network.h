@@ -14,6 +14,7 @@ typedef struct fg_layer {
     double slope_below;
     size_t parameters; /* elements of `weights`: depth * vecs * lanes */
     void *weights;     /* packed, see kernels.h */
+    double norm_bound; /* no smaller than the norm of weights and bias; infinite where that is not known */
 } fg_layer;
 
 struct fg_network {

@@ -111,7 +111,7 @@ fg_status fg_op_backward_weights(fg_isa isa, fg_dtype dtype, int64_t rows, int64
     fill_level(&o, o.plan->activations, 0, fan_in, x);
     fill_level(&o, o.plan->deltas, 1, fan_out, delta);
     for (int64_t u = 0; u < o.plan->units; u++)
-        fg_layer_backward_weights(o.plan, &o.plan->unit[u], NULL, NULL, &ahead);
+        fg_layer_backward_weights(o.plan, &o.plan->unit[u], NULL, NULL, 0, &ahead);
     fg_plan_get_weight_gradient(o.plan, 0, dw);
     fg_plan_get_bias_gradient(o.plan, 0, db);
     fg_collect_statistics(o.plan, statistics);
@@ -170,7 +170,7 @@ fg_status fg_op_update(fg_isa isa, fg_dtype dtype, const fg_optimizer_config *co
     fill_identity(&o);
     fill_level(&o, o.plan->deltas, 1, columns, gradient);
     for (int64_t u = 0; u < o.plan->units; u++)
-        fg_layer_backward_weights(o.plan, &o.plan->unit[u], &update, optimizer, &ahead);
+        fg_layer_backward_weights(o.plan, &o.plan->unit[u], &update, optimizer, 0, &ahead);
     fg_network_get_weights(o.net, 0, w);
     for (int s = 0; s < optimizer->state_count; s++)
         fg_unpack(o.net, 0, optimizer->state[s][0], 0, rows, states[s]);

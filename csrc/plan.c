@@ -21,8 +21,29 @@ static void place(fg_arena *arena, void **slot, int index, size_t count, size_t 
         slot[index] = array;
 }
 
+static int64_t level_stride(const fg_plan *plan, int level) {
+    return fg_row_stride(level_width(plan->net, level), (int64_t)plan->net->element_size);
+}
+
 static size_t level_elements(const fg_plan *plan, int level) {
-    return (size_t)(plan->capacity * fg_row_stride(level_width(plan->net, level), (int64_t)plan->net->element_size));
+    return (size_t)(plan->capacity * level_stride(plan, level));
+}
+
+/* Inference alternates between two buffers. Their rows are as long as the widest level's at every level, so that a row's
+ * place does not depend on the level, and a thread may be a layer ahead of another. */
+static void carve_two_levels(fg_plan *plan, fg_arena *arena) {
+    const int levels = plan->net->layers + 1;
+    void *buffer[2];
+    int widest = 0;
+    for (int level = 1; level < levels; level++)
+        if (level_stride(plan, level) > level_stride(plan, widest))
+            widest = level;
+    for (int b = 0; b < 2; b++)
+        buffer[b] = fg_arena_take(arena, level_elements(plan, widest), plan->net->element_size);
+    for (int level = 0; arena->base && level < levels; level++) {
+        plan->strides[level] = level_stride(plan, widest);
+        plan->activations[level] = buffer[level % 2];
+    }
 }
 
 static void carve_levels(fg_plan *plan, fg_arena *arena) {
@@ -31,20 +52,12 @@ static void carve_levels(fg_plan *plan, fg_arena *arena) {
     plan->strides = fg_arena_take(arena, (size_t)levels, sizeof *plan->strides);
     plan->activations = take_pointers(arena, levels);
     plan->deltas = take_pointers(arena, levels);
-    if (arena->base)
-        for (int level = 0; level < levels; level++)
-            plan->strides[level] = fg_row_stride(level_width(net, level), (int64_t)net->element_size);
     if (plan->mode == FG_INFERENCE) {
-        size_t widest = 0;
-        for (int level = 0; level < levels; level++)
-            if (level_elements(plan, level) > widest)
-                widest = level_elements(plan, level);
-        void *const even = fg_arena_take(arena, widest, net->element_size);
-        void *const odd = fg_arena_take(arena, widest, net->element_size);
-        for (int level = 0; arena->base && level < levels; level++)
-            plan->activations[level] = level % 2 ? odd : even;
+        carve_two_levels(plan, arena);
         return;
     }
+    for (int level = 0; arena->base && level < levels; level++)
+        plan->strides[level] = level_stride(plan, level);
     for (int level = 0; level < levels; level++) {
         place(arena, plan->activations, level, level_elements(plan, level), net->element_size);
         if (level > 0 || plan->mode == FG_GRADIENTS)
@@ -131,6 +144,7 @@ static void carve_scratch(fg_plan *plan, fg_arena *arena) {
 static void carve_plan(void *owner, fg_arena *arena) {
     fg_plan *plan = owner;
     carve_levels(plan, arena);
+    plan->input_squares = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
     if (plan->mode == FG_INFERENCE)
         return;
     carve_sums(plan, arena);

@@ -35,7 +35,8 @@ struct fg_plan {
 
     void **forward_sums;  /* [layers]: each double [panels][blocks][FG_FORWARD_SUMS] */
     void **backward_sums; /* [layers + 1]: each double [panels][blocks], of a level's delta */
-    double *losses;         /* [blocks] */
+    double *losses;       /* [blocks] */
+    double *input_squares; /* [blocks] */
     int64_t units;
     fg_weight_unit *unit; /* [units], layer by layer */
     int64_t *first_unit;  /* [layers + 1] */
@@ -56,13 +57,24 @@ void fg_layer_forward(fg_plan *, int layer, fg_share);
 void fg_compute_loss(fg_plan *, const fg_batch *, fg_loss, fg_share, void *scratch);
 void fg_level_backward_data(fg_plan *, int level, fg_share, void *scratch);
 void fg_layer_backward_weights(fg_plan *, const fg_weight_unit *, const struct fg_update *, const fg_optimizer *,
-                               fg_ahead *);
+                               int trial, fg_ahead *);
 fg_ahead fg_backward_weights_ahead(const fg_plan *, int layer); /* what the layer after this one will touch */
 
 /* Panels of the product that computes a level's deltas. */
 int64_t fg_level_panels(const fg_plan *, int level);
 
-/* From the units' sums to a row of statistics, statistics.c. */
-double fg_delta_square(const fg_plan *, int layer); /* squared norm of the layer's delta */
+/* Whether a step may be applied, verdict.c. */
+typedef enum { FG_APPLY, FG_TRY_FIRST, FG_REFUSE } fg_verdict;
+fg_verdict fg_judge_step(const fg_plan *, const fg_optimizer *, double loss);
+fg_verdict fg_judge_trial(const fg_plan *);
+void fg_remember_step(const fg_plan *, fg_optimizer *, fg_verdict first); /* once the step has been applied */
+
+/* From the units' sums, added in index order, to norms and a row of statistics, statistics.c. */
+typedef struct fg_weight_sums {
+    double gradient, bias_gradient, weight, update;
+} fg_weight_sums;
+fg_weight_sums fg_sum_weight_units(const fg_plan *, int layer);
+double fg_delta_square(const fg_plan *, int layer);  /* squared norm of the layer's delta */
+double fg_output_square(const fg_plan *, int level); /* squared norm of the activations of a level */
 void fg_collect_statistics(const fg_plan *, double *statistics /* [FG_STATISTICS][layers] */);
 #endif

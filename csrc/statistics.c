@@ -13,12 +13,8 @@ static double add_units(const fg_plan *plan, const double *sums, int64_t panels,
     return total;
 }
 
-typedef struct {
-    double gradient, bias_gradient, weight, update;
-} weight_sums;
-
-static weight_sums add_weight_units(const fg_plan *plan, int l) {
-    weight_sums total = {0};
+fg_weight_sums fg_sum_weight_units(const fg_plan *plan, int l) {
+    fg_weight_sums total = {0};
     for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++) {
         const fg_weight_unit *unit = &plan->unit[u];
         if (unit->first >= plan->net->layer[l].fan_in) {
@@ -38,17 +34,23 @@ double fg_delta_square(const fg_plan *plan, int l) {
     return add_units(plan, plan->backward_sums[l + 1], panels, 1, 0);
 }
 
+double fg_output_square(const fg_plan *plan, int level) {
+    if (level == 0)
+        return add_units(plan, plan->input_squares, 1, 1, 0);
+    return add_units(plan, plan->forward_sums[level - 1], plan->net->layer[level - 1].panels, FG_FORWARD_SUMS,
+                     FG_SUM_OUTPUT_SQUARED);
+}
+
 void fg_collect_statistics(const fg_plan *plan, double *statistics) {
     const int layers = plan->net->layers;
     for (int l = 0; l < layers; l++) {
         const fg_layer *layer = &plan->net->layer[l];
         const double *forward = plan->forward_sums[l];
         const double entries = (double)plan->rows * (double)layer->fan_out;
-        const weight_sums w = add_weight_units(plan, l);
+        const fg_weight_sums w = fg_sum_weight_units(plan, l);
         double row[FG_STATISTICS];
         row[FG_STATISTIC_act_mean] = add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_OUTPUT) / entries;
-        row[FG_STATISTIC_act_rms] =
-            sqrt(add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_OUTPUT_SQUARED) / entries);
+        row[FG_STATISTIC_act_rms] = sqrt(fg_output_square(plan, l + 1) / entries);
         row[FG_STATISTIC_deriv_mean] =
             add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_ABS_SLOPE) / entries;
         row[FG_STATISTIC_delta_norm] = sqrt(fg_delta_square(plan, l));

@@ -1,5 +1,5 @@
 /* A step: forward, loss, backward-data of all layers, then all gradients of weights with their updates. Nothing is
- * updated before the loss and every delta are known to be finite. Both schedules run this one code: they differ in
+ * updated before every update is known to be finite. Both schedules run this one code: they differ in
  * what a thread's share is and in whether threads wait for each other between layers. */
 #include "plan.h"
 #include "fpenv.h"
@@ -19,7 +19,7 @@ typedef struct {
     int forward;
     stage then;
     double loss_value;
-    int diverged;
+    fg_verdict verdict;
 } pass;
 
 /* Part `part` of `parts` of n things, as even as can be. */
@@ -82,7 +82,7 @@ static int64_t first_unit_of(const fg_plan *plan, int thread, int threads) {
     return low;
 }
 
-static void run_backward_weights(pass *p, int thread, int threads) {
+static void run_backward_weights(pass *p, int trial, int thread, int threads) {
     const int64_t end = first_unit_of(p->plan, thread + 1, threads);
     fg_ahead ahead = {0};
     for (int64_t u = first_unit_of(p->plan, thread, threads), layer = -1; u < end; u++) {
@@ -90,7 +90,7 @@ static void run_backward_weights(pass *p, int thread, int threads) {
         if (unit->layer != layer)
             ahead = fg_backward_weights_ahead(p->plan, unit->layer);
         layer = unit->layer;
-        fg_layer_backward_weights(p->plan, unit, p->optimizer ? &p->update : NULL, p->optimizer, &ahead);
+        fg_layer_backward_weights(p->plan, unit, p->optimizer ? &p->update : NULL, p->optimizer, trial, &ahead);
     }
 }
 
@@ -101,15 +101,18 @@ static double total_loss(const fg_plan *plan) {
     return total;
 }
 
-/* A delta that is not finite makes the sum of its squares so, and travels down to every layer below. */
-static int is_finite(const pass *p) {
-    const int layers = p->plan->net->layers;
-    if (!isfinite(p->loss_value))
-        return 0;
-    for (int l = 0; l < layers; l++)
-        if (!isfinite(fg_delta_square(p->plan, l)))
-            return 0;
-    return 1;
+static void run_updates(pass *p, int thread, int threads, fg_team *team) {
+    fg_verdict verdict = p->verdict;
+    if (verdict == FG_TRY_FIRST) {
+        run_backward_weights(p, 1, thread, threads);
+        fg_barrier(team);
+        verdict = fg_judge_trial(p->plan);
+        fg_barrier(team);
+    }
+    if (verdict == FG_APPLY)
+        run_backward_weights(p, 0, thread, threads);
+    else if (thread == 0)
+        p->verdict = FG_REFUSE;
 }
 
 static void run_pass(void *context, int thread, int threads, fg_team *team) {
@@ -124,13 +127,11 @@ static void run_pass(void *context, int thread, int threads, fg_team *team) {
     fg_barrier(team);
     if (thread == 0) {
         p->loss_value = total_loss(p->plan);
-        p->diverged = p->optimizer && !is_finite(p);
+        p->verdict = p->optimizer ? fg_judge_step(p->plan, p->optimizer, p->loss_value) : FG_APPLY;
     }
     fg_barrier(team);
-    if (p->diverged)
-        return;
     if (p->then == ALL_GRADIENTS)
-        run_backward_weights(p, thread, threads);
+        run_updates(p, thread, threads, team);
 }
 
 /* One thread for each FLOPS_WORTH_A_THREAD of work, about ten microseconds, of those allowed now and when planned. */
@@ -176,13 +177,14 @@ fg_status fg_plan_step(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_op
     p.update = fg_optimizer_next(optimizer);
     execute(&p, batch->rows);
     *value = p.loss_value;
-    if (!p.diverged) {
+    if (p.verdict != FG_REFUSE) {
         optimizer->steps++;
+        fg_remember_step(plan, optimizer, p.verdict);
         if (statistics)
             fg_collect_statistics(plan, statistics);
     }
     fg_fpenv_leave(caller);
-    return p.diverged ? FG_ERR_DIVERGED : FG_OK;
+    return p.verdict == FG_REFUSE ? FG_ERR_DIVERGED : FG_OK;
 }
 
 static void compute_loss_and(stage then, fg_plan *plan, const fg_batch *batch, fg_loss loss, double *value) {

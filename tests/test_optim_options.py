@@ -76,7 +76,7 @@ def test_values_that_are_not_finite_are_refused(kind, field, value):
         (SGD, {"weight_decay": -1e-4}, ValueError, "weight_decay: got -0.0001"),
         (SGD, {"nesterov": True}, ValueError, "nesterov: got True with momentum 0 and dampening 0, wants momentum > 0"),
         (SGD, {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, ValueError, "wants momentum > 0 and dampening 0"),
-        (SGD, {"nesterov": 1}, TypeError, r"nesterov: got 1 \(int\), wants True or False"),
+        (SGD, {"nesterov": 1}, TypeError, r"nesterov: got 1, wants True or False"),
         (Adam, {"lr": -1.0}, ValueError, "lr: got -1.0"),
         (Adam, {"betas": (1.0, 0.999)}, ValueError, r"betas\[0\]: got 1.0, wants a finite number >= 0 and < 1"),
         (Adam, {"betas": (0.9, -0.1)}, ValueError, r"betas\[1\]: got -0.1"),
@@ -88,7 +88,7 @@ def test_values_that_are_not_finite_are_refused(kind, field, value):
         (RMSprop, {"alpha": 1.0}, ValueError, "alpha: got 1.0, wants a finite number >= 0 and < 1"),
         (RMSprop, {"eps": -1e-8}, ValueError, "eps: got -1e-08"),
         (RMSprop, {"momentum": -0.1}, ValueError, "momentum: got -0.1"),
-        (RMSprop, {"centered": None}, TypeError, r"centered: got None \(NoneType\)"),
+        (RMSprop, {"centered": None}, TypeError, r"centered: got None, wants"),
     ],
 )
 def test_bad_options_are_refused_by_name(kind, options, error, message):

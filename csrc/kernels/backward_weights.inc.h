@@ -79,17 +79,21 @@ ALWAYS_INLINE vec increment_rmsprop_centered_momentum(const update_terms *u, vec
 }
 
 typedef struct {
-    tally gradient, weight, update;
+    tally gradient, weight, update, not_finite;
 } update_tallies;
 
 typedef vec increment_function(const update_terms *, vec g, vec w, vec *s);
 
-/* Updates n neighbouring vectors, from element `at` of the unit's weights. */
-ALWAYS_INLINE void apply_update(increment_function increment, const int states,
+/* 0 for a finite x, NaN for any other. */
+static inline vec finite_or_nan(vec x) { return x - x; }
+
+/* Updates n neighbouring vectors, from element `at` of the unit's weights, or only tries to. */
+ALWAYS_INLINE void apply_update(increment_function increment, const int states, const int trial,
                                 const struct fg_linear_backward_weights_args *p, int64_t at, int n, const vec *gradient,
                                 update_tallies *t) {
     const update_terms terms = broadcast_terms(p->update);
     vec old[ACCUMULATORS], added[ACCUMULATORS], old_squares = v_zero(), added_squares = v_zero();
+    vec not_finite = v_zero();
     for (int i = 0; i < n; i++, at += LANES) {
         real *const w = (real *)p->weights + at;
         vec s[FG_MAX_STATES];
@@ -97,14 +101,22 @@ ALWAYS_INLINE void apply_update(increment_function increment, const int states,
             s[j] = v_load((const real *)p->states[j] + at);
         old[i] = v_load(w);
         added[i] = increment(&terms, gradient[i], old[i], s);
-        v_store(w, old[i] + added[i]);
-        for (int j = 0; j < states; j++)
-            v_store((real *)p->states[j] + at, s[j]);
+        if (trial) {
+            not_finite = not_finite + finite_or_nan(old[i] + added[i]);
+            for (int j = 0; j < states; j++)
+                not_finite = not_finite + finite_or_nan(s[j]);
+        } else {
+            v_store(w, old[i] + added[i]);
+            for (int j = 0; j < states; j++)
+                v_store((real *)p->states[j] + at, s[j]);
+        }
         old_squares = v_fma(old[i], old[i], old_squares);
         added_squares = v_fma(added[i], added[i], added_squares);
     }
     tally_squares(&t->weight, old_squares, old, n);
     tally_squares(&t->update, added_squares, added, n);
+    if (trial)
+        tally_add(&t->not_finite, not_finite);
 }
 
 typedef void update_function(const struct fg_linear_backward_weights_args *, int64_t at, int n, const vec *gradient,
@@ -112,13 +124,17 @@ typedef void update_function(const struct fg_linear_backward_weights_args *, int
 #define FG_OPTIMIZER(name, states)                                                                                     \
     static __attribute__((noinline)) void update_##name(const struct fg_linear_backward_weights_args *p, int64_t at,   \
                                                         int n, const vec *gradient, update_tallies *t) {               \
-        apply_update(increment_##name, states, p, at, n, gradient, t);                                                 \
+        apply_update(increment_##name, states, 0, p, at, n, gradient, t);                                              \
+    }                                                                                                                  \
+    static __attribute__((noinline)) void try_##name(const struct fg_linear_backward_weights_args *p, int64_t at,      \
+                                                     int n, const vec *gradient, update_tallies *t) {                  \
+        apply_update(increment_##name, states, 1, p, at, n, gradient, t);                                              \
     }
 #include "../optimizers.def"
 #undef FG_OPTIMIZER
 
-static update_function *const update_functions[FG_OPTIMIZERS] = {
-#define FG_OPTIMIZER(name, states) [FG_OPTIMIZER_##name] = update_##name,
+static update_function *const update_functions[FG_OPTIMIZERS][2] = {
+#define FG_OPTIMIZER(name, states) [FG_OPTIMIZER_##name] = {update_##name, try_##name},
 #include "../optimizers.def"
 #undef FG_OPTIMIZER
 };
@@ -135,7 +151,7 @@ static __attribute__((noinline)) void finish_backward_weights(const struct fg_li
         for (int i = 0; i < height * vecs; i++)
             v_store((real *)p->gradient + at + i * LANES, tile[i]);
     if (p->update)
-        update_functions[p->update->kind](p, at, height * vecs, tile, t);
+        update_functions[p->update->kind][p->trial](p, at, height * vecs, tile, t);
     else
         for (int i = 0; i < height * vecs; i++) {
             const vec w = v_load((const real *)p->weights + at + i * LANES);
@@ -162,8 +178,10 @@ static void linear_backward_weights(const struct fg_linear_backward_weights_args
     tally_clear(&t.gradient);
     tally_clear(&t.weight);
     tally_clear(&t.update);
+    tally_clear(&t.not_finite);
     FOR_PANEL_WIDTH(p->vecs, backward_weights_panel, p, &t);
     p->sums[FG_SUM_GRADIENT_SQUARED] = tally_total(&t.gradient);
     p->sums[FG_SUM_WEIGHT_SQUARED] = tally_total(&t.weight);
     p->sums[FG_SUM_UPDATE_SQUARED] = tally_total(&t.update);
+    p->sums[FG_SUM_NOT_FINITE] = tally_total(&t.not_finite);
 }

@@ -40,7 +40,10 @@ def number(
     wants = f"a finite number {wants}".rstrip()
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: got {value!r} ({type(value).__name__}), wants {wants}")
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
     inside = (
         math.isfinite(result)
         and (at_least is None or result >= at_least)
@@ -63,12 +66,21 @@ def integer(name: str, value: object, *, at_least: int, below: int | None = None
     return result
 
 
+def boolean(name: str, value: object) -> bool:
+    """Return `value` if it is True or False, NumPy's included."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: got {value!r}, wants True or False")
+    return bool(value)
+
+
 def real_array(name: str, value: npt.ArrayLike) -> Array:
     """Return `value` as an array of bools, integers or real floats, without a copy where it is one already."""
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name}: got rows of different lengths, wants a rectangular array") from error
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name}: got masked entries, wants an array without a mask")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: got {type(value).__name__} of dtype {array.dtype}, wants a real numeric array")
     return array
@@ -86,9 +98,9 @@ def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:
 
 
 def converted(array: Array, dtype: np.dtype[Any]) -> Array:
-    """Return `array` as C-contiguous `dtype`, `array` itself where it is that; overflow gives inf, silently."""
+    """Return `array` as C-contiguous, aligned `dtype`, itself where it is that; overflow gives inf, silently."""
     with np.errstate(over="ignore", under="ignore"):
-        return np.ascontiguousarray(array, dtype=dtype)
+        return np.require(array, dtype, ["C", "A"])
 
 
 def require_entries(name: str, matrix: Array, given: Array, good: Callable[[Array], Array], wants: str) -> None:

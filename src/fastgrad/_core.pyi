@@ -1,6 +1,5 @@
 """Types of the compiled core. Arrays are NumPy's, C-contiguous, of the dtype that the network has."""
 
-import threading
 from typing import Any, Literal
 
 import numpy as np
@@ -32,7 +31,7 @@ class Network:
     isa: str
     has_bias: bool
     layers: int
-    lock: threading.Lock
+    lock: Any
     def __init__(
         self, isa: str, dtype: str, sizes: tuple[int, ...], activations: tuple[str, ...], has_bias: bool
     ) -> None: ...

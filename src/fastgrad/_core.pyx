@@ -161,7 +161,7 @@ cdef class Network:
             free(c_activations)
         self.sizes, self.dtype, self.isa, self.has_bias, self.layers = sizes, dtype, isa, has_bias, layers
         self.kind, self.n_inputs, self.n_outputs = kind_of(dtype), sizes[0], sizes[layers]
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
 
     def __dealloc__(self):
         fg_network_destroy(self.handle)
@@ -363,40 +363,50 @@ cdef class Plan:
 
     def backward(self, object output_gradient):
         """Backward from dL/d(output) of the rows that `forward` saw last."""
-        cdef Pinned g = pin(output_gradient, "output_gradient", self.network.kind, 2, self.rows, self.network.n_outputs)
-        self.require(self.rows, FG_GRADIENTS)
+        cdef Pinned g
         with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            g = pin(output_gradient, "output_gradient", self.network.kind, 2, self.rows, self.network.n_outputs)
             with nogil:
                 fg_plan_backward(self.handle, g.view.buf)
 
     def weight_gradient(self, int layer, object out):
-        self.require(self.rows, FG_GRADIENTS)
         cdef Pinned pinned = self.network.matrix(layer, out, True)
-        fg_plan_get_weight_gradient(self.handle, layer, pinned.view.buf)
+        with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            fg_plan_get_weight_gradient(self.handle, layer, pinned.view.buf)
 
     def bias_gradient(self, int layer, object out):
-        self.require(self.rows, FG_GRADIENTS)
         cdef Pinned pinned = self.network.vector(layer, out, True)
-        fg_plan_get_bias_gradient(self.handle, layer, pinned.view.buf)
-
-    cdef Pinned level(self, int level, object out):
-        self.require(self.rows, FG_TRAINING)
-        return pin(out, "out", self.network.kind, 2, self.rows, self.network.sizes[level], True)
+        with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            fg_plan_get_bias_gradient(self.handle, layer, pinned.view.buf)
 
     def input_gradient(self, object out):
-        self.require(self.rows, FG_GRADIENTS)
-        fg_plan_get_input_gradient(self.handle, self.level(0, out).view.buf)
+        cdef Pinned pinned
+        with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            pinned = pin(out, "out", self.network.kind, 2, self.rows, self.network.n_inputs, True)
+            fg_plan_get_input_gradient(self.handle, pinned.view.buf)
+
+    cdef Pinned level(self, int layer, object out):
+        self.require(self.rows, FG_TRAINING)
+        return pin(out, "out", self.network.kind, 2, self.rows, self.network.sizes[layer + 1], True)
 
     def activation(self, int layer, object out):
-        fg_plan_get_activation(self.handle, layer, self.level(layer + 1, out).view.buf)
+        with self.network.lock:
+            fg_plan_get_activation(self.handle, layer, self.level(layer, out).view.buf)
 
     def delta(self, int layer, object out):
-        fg_plan_get_delta(self.handle, layer, self.level(layer + 1, out).view.buf)
+        """After a step or backward; after forward alone this is the derivative of the activation, where it is kept."""
+        with self.network.lock:
+            fg_plan_get_delta(self.handle, layer, self.level(layer, out).view.buf)
 
     def statistics(self, object out):
         cdef Pinned pinned = pin(out, "out", DOUBLE, 2, COUNT_OF_STATISTICS, self.network.layers, True)
-        self.require(self.rows, FG_GRADIENTS)
-        fg_plan_get_statistics(self.handle, <double *> pinned.view.buf)
+        with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            fg_plan_get_statistics(self.handle, <double *> pinned.view.buf)
 
 
 def map_unary(str isa, str dtype, str name, object x, object y):

@@ -12,6 +12,8 @@ from typing import TypedDict
 
 from fastgrad import _checks, _core
 
+_MOST_THREADS = 256
+
 
 class CpuInfo(TypedDict):
     """What `cpu_info` tells."""
@@ -37,8 +39,10 @@ def _threads_from_environment() -> None:
         number = text.split(",")[0].strip()  # OpenMP allows one number for each nesting level
         if not number:
             continue
-        if not number.isdecimal() or int(number) < 1:
-            raise ValueError(f"{name}: got {text!r}, wants a whole number >= 1")
+        # OMP_NUM_THREADS was meant for others too: more than the engine can use is no mistake there.
+        most = _MOST_THREADS if name.startswith("FASTGRAD") else 2**31 - 1
+        if not number.isdecimal() or not 1 <= int(number) <= most:
+            raise ValueError(f"{name}: got {text!r}, wants a whole number, 1 to {most}")
         _core.set_threads(int(number))
         return
 
@@ -91,7 +95,7 @@ def set_num_threads(n: int) -> None:
     n : int
         1 to 256. A step too small to share runs on fewer. More than the processors is honoured, and slow.
     """
-    _core.set_threads(_checks.integer("n", n, at_least=1, below=257))
+    _core.set_threads(_checks.integer("n", n, at_least=1, below=_MOST_THREADS + 1))
 
 
 def get_num_threads() -> int:

@@ -1,5 +1,7 @@
 """What can go wrong beyond bad arguments, which are ValueError and TypeError."""
 
+import math
+
 from fastgrad.telemetry import History
 
 
@@ -8,22 +10,26 @@ class NotFittedError(ValueError, AttributeError):
 
 
 class DivergenceError(ArithmeticError):
-    """The loss of a step is not finite. That step changed nothing: the weights are those of the last finite one.
+    """The loss or the update of a step is not finite. The weights are those of the last finite step.
 
     Attributes
     ----------
     step : int
         Number of the step, counted from 0 in the Trainer's life.
     loss : float
-        The loss of that step: inf or nan.
+        The loss of that step; finite where only the update is not.
     history : History
         The steps before it.
     """
 
     def __init__(self, step: int, loss: float, history: History) -> None:
+        what = (
+            f"the update of step {step} cannot be represented"
+            if math.isfinite(loss)
+            else f"the loss of step {step} is not finite"
+        )
         super().__init__(
-            f"the loss of step {step} is {loss}; nothing was updated by it. A lower learning rate or another "
-            "initialisation may help"
+            f"{what} (loss {loss:g}); it changed nothing. A lower learning rate or another initialisation may help"
         )
         self.step = step
         self.loss = loss

@@ -116,7 +116,7 @@ def _labels(given: npt.NDArray[Any], n_samples: int, n_classes: int) -> npt.NDAr
     if given.min() < 0 or given.max() >= n_classes:
         row = int(np.argmax((given < 0) | (given >= n_classes)))
         raise ValueError(f"y: row {row} is {given[row]}, wants a label in [0, {n_classes}) for {n_classes} classes")
-    return np.ascontiguousarray(given, dtype=np.int64)
+    return np.require(given, np.int64, ["C", "A"])
 
 
 def _finite_matrix(name: str, given: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -86,15 +86,14 @@ class MLP:
         self.activations = _checked_activations(activation, output_activation, layers)
         self.dtype: str = _checks.float_dtype("dtype", dtype).name
         self.seed = _checks.integer("seed", seed, at_least=0, below=2**63)
-        if not isinstance(bias, bool):
-            raise TypeError(f"bias: got {bias!r}, wants True or False")
+        bias = _checks.boolean("bias", bias)
         rules = _one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
         first = [self._first_weights(rule, layer) for layer, rule in enumerate(rules)]
         self.core = _core.Network(config.active_isa(), self.dtype, self.sizes, self.activations, bias)
-        self.weights = Parameters("weights", list(pairwise(self.sizes)), self.core)
-        self.biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], self.core)
+        self._weights = Parameters("weights", list(pairwise(self.sizes)), self.core)
+        self._biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], self.core)
         for layer, weights in enumerate(first):
-            self.weights[layer] = weights
+            self._weights[layer] = weights
         self.trained_loss: str | None = None
         self._inference = PlanKeeper(self.core, "inference")
         self._losses = PlanKeeper(self.core, "training")
@@ -106,6 +105,16 @@ class MLP:
         rng = layer_rng(self.seed, layer)
         activation = self.activations[layer]
         return initialise(rule, fan_in, fan_out, activation=activation, dtype=self.dtype, rng=rng, layer=layer)
+
+    @property
+    def weights(self) -> Parameters:
+        """The (fan_in, fan_out) weights of each layer."""
+        return self._weights
+
+    @property
+    def biases(self) -> Parameters:
+        """The (fan_out,) biases of each layer; empty for a network without."""
+        return self._biases
 
     @property
     def isa(self) -> str:
@@ -164,7 +173,9 @@ class MLP:
         trainer = Trainer(self, loss, optimizer)
         epochs = _checks.integer("epochs", epochs, at_least=1)
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
+        shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)
         inputs, targets = self._checked(X, y, loss)
+        batch_size = min(batch_size, len(inputs))
         held_out = None if validation_data is None else self._checked_validation(validation_data, loss)
         history = History(self.core.layers)
         for epoch in range(epochs):
@@ -190,11 +201,13 @@ class MLP:
         (n, n_outputs) array
             In the network's dtype; inf or nan where the forward pass leaves its range.
         """
+        training = _checks.boolean("training", training)
         inputs = self._checked_inputs(X)
         out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
         if training:
-            self._forward_plan = self._gradients.for_rows(len(inputs))
-            self._forward_plan.forward(inputs, out)
+            with self.core.lock:
+                self._forward_plan = self._gradients.for_rows(len(inputs))
+                self._forward_plan.forward(inputs, out)
             return out
         plan = self._inference.for_rows(_FORWARD_ROWS)
         for start in range(0, len(inputs), _FORWARD_ROWS):
@@ -214,15 +227,16 @@ class MLP:
         ValueError
             No forward pass in training mode came before, or the shape is not that of its output.
         """
-        plan = self._forward_plan
-        if plan is None:
-            raise ValueError("backward: got no forward pass, wants forward(X, training=True) before it")
         gradient = checked_inputs(dL_doutput, self.sizes[-1], self.dtype, "dL_doutput")
-        if len(gradient) != plan.rows:
-            raise ValueError(f"dL_doutput: got {len(gradient)} rows, wants {plan.rows} as forward had")
-        self._forward_plan = None
-        plan.backward(gradient)
-        return read_gradients(plan)
+        with self.core.lock:
+            plan = self._forward_plan
+            if plan is None:
+                raise ValueError("backward: got no forward pass, wants forward(X, training=True) before it")
+            if len(gradient) != plan.rows:
+                raise ValueError(f"dL_doutput: got {len(gradient)} rows, wants {plan.rows} as forward had")
+            self._forward_plan = None
+            plan.backward(gradient)
+            return read_gradients(plan)
 
     def gradients(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> tuple[float, Gradients]:
         """Return the loss of a batch and its gradients, changing nothing.
@@ -235,10 +249,11 @@ class MLP:
             One of `fastgrad.losses.LOSSES`.
         """
         inputs, targets = self._checked(X, y, losses.check_loss(loss))
-        plan = self._gradients.for_rows(len(inputs))
-        self._forward_plan = None
-        value = plan.gradients(inputs, targets, loss)
-        return value, read_gradients(plan)
+        with self.core.lock:
+            plan = self._gradients.for_rows(len(inputs))
+            self._forward_plan = None
+            value = plan.gradients(inputs, targets, loss)
+            return value, read_gradients(plan)
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
         """Return the loss of X and y as one batch, changing nothing; arguments as in `gradients`."""
@@ -332,7 +347,8 @@ class MLP:
 
 
 def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    if isinstance(sizes, str) or not isinstance(sizes, Sequence | np.ndarray):
+    is_array = isinstance(sizes, np.ndarray) and sizes.ndim > 0
+    if isinstance(sizes, str | bytes | bytearray) or not (is_array or isinstance(sizes, Sequence)):
         raise TypeError(f"sizes: got {type(sizes).__name__}, wants a sequence of integers")
     if len(sizes) < 2:
         raise ValueError(f"sizes: got {len(sizes)} entries, wants at least 2: features, then units of each layer")

@@ -155,10 +155,12 @@ def update(
     wanted = _core.optimizer_states(options["kind"])
     if states is None:
         states = [np.zeros_like(weights) for _ in range(wanted)]
+    if not isinstance(states, list | tuple):
+        raise TypeError(f"states: got {type(states).__name__}, wants a list of {wanted} arrays")
     if len(states) != wanted:
-        raise ValueError(f"states: got {len(states)} arrays, wants {wanted}")
+        raise ValueError(f"states: got {len(states)} arrays, wants a list of {wanted} arrays")
     new = [_another(f"states[{i}]", state, dtype, weights.shape).copy() for i, state in enumerate(states)]
-    before = _checks.integer("steps", steps, at_least=0)
+    before = _checks.integer("steps", steps, at_least=0, below=2**53)
     norms = _core.op_update(active_isa(), dtype.name, options, before, weights, gradient, new)
     return Update(weights, new, *norms)
 
@@ -199,7 +201,7 @@ def _first(name: str, value: npt.ArrayLike, ndim: int | None) -> tuple[Array, np
         raise TypeError(f"{name}: got dtype {array.dtype}, wants float32 or float64")
     if ndim is not None and (array.ndim != ndim or 0 in array.shape):
         raise ValueError(f"{name}: got shape {array.shape}, wants {ndim} dimensions, none empty")
-    return np.array(array, order="C", copy=None), array.dtype
+    return np.require(array, requirements=["C", "A"]), array.dtype
 
 
 def _another(name: str, value: npt.ArrayLike, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> Array:

@@ -57,7 +57,7 @@ class SGD:
         _set_number(self, "momentum", at_least=0.0)
         _set_number(self, "dampening")
         _set_number(self, "weight_decay", at_least=0.0)
-        _require_bool("nesterov", self.nesterov)
+        _checks.boolean("nesterov", self.nesterov)
         if self.nesterov and not (self.momentum > 0.0 and self.dampening == 0.0):
             raise ValueError(
                 f"nesterov: got True with momentum {self.momentum:g} and dampening {self.dampening:g}, "
@@ -165,7 +165,7 @@ class RMSprop:
         _set_number(self, "eps", above=0.0)
         _set_number(self, "weight_decay", at_least=0.0)
         _set_number(self, "momentum", at_least=0.0)
-        _require_bool("centered", self.centered)
+        _checks.boolean("centered", self.centered)
 
 
 Optimizer = SGD | Adam | RMSprop
@@ -205,8 +205,3 @@ def _set_betas(options: Adam) -> None:
         raise TypeError(f"betas: got {betas!r}, wants two numbers in [0, 1)")
     pair = tuple(_checks.number(f"betas[{i}]", beta, at_least=0.0, below=1.0) for i, beta in enumerate(betas))
     object.__setattr__(options, "betas", pair)
-
-
-def _require_bool(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: got {value!r} ({type(value).__name__}), wants True or False")

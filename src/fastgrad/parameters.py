@@ -58,6 +58,8 @@ class Parameters(Sequence[Array]):
     def _number(self, layer: int) -> int:
         if isinstance(layer, bool) or not isinstance(layer, int | np.integer):
             raise TypeError(f"{self._name}: got index {layer!r}, wants the number of a layer")
+        if not self._shapes:
+            raise IndexError(f"{self._name}: got layer {layer}, the network has no {self._name}")
         if not -len(self) <= layer < len(self):
             raise IndexError(f"{self._name}: got layer {layer}, the network has layers 0 to {len(self) - 1}")
         return int(layer) % len(self)

@@ -55,6 +55,8 @@ class Trainer:
     """
 
     def __init__(self, net: "MLP", loss: str, optimizer: optim.Optimizer | str = "adam") -> None:
+        if not hasattr(net, "core"):
+            raise TypeError(f"net: got {type(net).__name__}, wants an MLP")
         self.net = net
         self.loss = losses.check_loss(loss)
         self.optimizer = optim.resolve(optimizer)
@@ -94,9 +96,9 @@ class Trainer:
             The loss is not finite; nothing has changed.
         """
         x, y = self._checked(x, y)
-        slot = self.steps % RING
-        value, row = self._slots[slot]
-        self._run(x, y, None, len(x), value, row)
+        value, row = self._slots[self.steps % RING]
+        if not self._do_steps(x, y, None, len(x), value, row):
+            raise DivergenceError(self.steps, float(value[0]), History(self._network.layers))
         return float(value[0])
 
     def run(
@@ -128,21 +130,20 @@ class Trainer:
             A loss is not finite; the weights are those before that step.
         """
         X, y = self._checked(X, y)
+        shuffle = _checks.boolean("shuffle", shuffle)
         left = _checks.integer("steps", steps, at_least=1)
-        batch_size = _checks.integer("batch_size", batch_size, at_least=1)
+        batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(X))
         history = History(self._network.layers)
         while left:
             wanted = min(left, -(-len(X) // batch_size))
             self._pass_over(X, y, batch_size, wanted, shuffle, history)
             left -= wanted
-        self._remember(history)
         return history
 
     def run_epoch(self, X: Array, y: Array, batch_size: int, shuffle: bool, history: History) -> float:
         """Pass once over checked data; return the mean loss over its samples (their sum for "l2_norm")."""
         steps = -(-len(X) // batch_size)
         values = self._pass_over(X, y, batch_size, steps, shuffle, history)
-        self._remember(history)
         sizes = np.full(steps, batch_size)
         sizes[-1] = len(X) - batch_size * (steps - 1)
         return float(values.sum() if self.loss == "l2_norm" else values @ sizes / len(X))
@@ -174,31 +175,21 @@ class Trainer:
         order = self._shuffler.permutation(len(X))[:rows] if shuffle else np.arange(rows)
         values = np.empty(steps)
         statistics = np.empty((steps, len(STATISTICS), self._network.layers))
-        self._run(X, y, order, batch_size, values, statistics, history)
+        done = self._do_steps(X, y, order, batch_size, values, statistics)
+        history.append_chunk(values[:done], statistics[:done])
+        for back in range(1, min(RING, done) + 1):
+            self._ring[(self.steps - back) % RING] = statistics[done - back]
+        if done < steps:
+            raise DivergenceError(self.steps, float(values[done]), history)
         return values
 
-    def _run(
-        self,
-        x: Array,
-        y: Array,
-        order: Array | None,
-        batch_size: int,
-        values: Array,
-        statistics: Array,
-        history: History | None = None,
-    ) -> None:
-        plan = self._plans.for_rows(min(batch_size, len(x)))
+    def _do_steps(
+        self, x: Array, y: Array, order: Array | None, batch_size: int, values: Array, statistics: Array
+    ) -> int:
+        plan = self._plans.for_rows(batch_size)
         done = plan.steps(x, y, order, batch_size, self.loss, self._state, values, statistics)
         self.net.trained_loss = self.loss
-        if history is not None:
-            history.append_chunk(values[:done], statistics[:done])
-        if done < len(values):
-            raise DivergenceError(self.steps, float(values[done]), history or History(self._network.layers))
-
-    def _remember(self, history: History) -> None:
-        telemetry = history.telemetry
-        for back in range(1, min(RING, len(telemetry)) + 1):
-            self._ring[(self.steps - back) % RING] = telemetry.at(-back).values
+        return done
 
 
 def core_options(optimizer: optim.Optimizer) -> dict[str, Any]:

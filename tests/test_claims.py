@@ -1,0 +1,140 @@
+"""The statements about deep networks that fastgrad stands on, each a test named after its number.
+
+Figures are those of the statements; several shapes and seeds each.
+"""
+
+import numpy as np
+import pytest
+from support import relative, single
+
+import fastgrad as fg
+
+SEEDS = range(4)
+
+
+def regression(seed, n, features, outputs):
+    rng = np.random.default_rng(seed)
+    return single(rng.standard_normal((n, features))), single(rng.standard_normal((n, outputs)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "silu"])
+def test_s1_three_layers_and_the_norm_of_the_error(activation, seed):
+    X, y = regression(seed, 16, 5, 3)
+    net = fg.MLP([5, 9, 7, 3], activation=activation, dtype="float64", seed=seed)
+    loss, gradients = net.gradients(X, y, loss="l2_norm")
+    assert loss == pytest.approx(np.linalg.norm(y - net.forward(X), axis=1).sum(), rel=1e-12)
+    h = 1e-5
+    for layer in range(3):
+        weights, differences = net.weights[layer], np.empty_like(gradients.weights[layer])
+        for index in np.ndindex(weights.shape):
+            values = []
+            for sign in (1.0, -1.0):
+                moved = weights.copy()
+                moved[index] += sign * h
+                net.weights[layer] = moved
+                values.append(net.evaluate(X, y, loss="l2_norm"))
+            differences[index] = (values[0] - values[1]) / (2.0 * h)
+        net.weights[layer] = weights
+        assert relative(gradients.weights[layer], differences) < 1e-7
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_s1_one_step_moves_the_weights_by_minus_lr_times_the_gradient(seed, dtype):
+    X, y = regression(seed, 20, 6, 4)
+    net = fg.MLP([6, 17, 11, 4], activation="tanh", dtype=dtype, seed=seed)
+    lr = np.dtype(dtype).type(0.125)
+    gradients = net.gradients(X, y, loss="l2_norm")[1]
+    expected = [w - lr * g for w, g in zip(net.weights, gradients.weights, strict=True)]
+    fg.Trainer(net, "l2_norm", fg.SGD(lr=0.125)).step(X, y)
+    for got, exact in zip(net.weights, expected, strict=True):
+        np.testing.assert_array_equal(got, exact)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_s1_the_gradient_is_zero_where_the_target_is_met(dtype):
+    net = fg.MLP([3, 4, 4, 2], activation="relu", dtype=dtype, seed=1)
+    X = np.random.default_rng(0).standard_normal((6, 3))
+    loss, gradients = net.gradients(X, net.forward(X), loss="l2_norm")
+    assert loss == 0.0
+    for array in (*gradients.weights, *gradients.biases, gradients.input):
+        assert not np.any(array)  # neither NaN nor anything but 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_s2_relu_passes_the_share_of_active_units(seed):
+    X, y = regression(seed, 33, 20, 5)
+    net = fg.MLP([20, 50, 41, 30, 5], activation="relu", dtype="float64", seed=seed)
+    trainer = fg.Trainer(net, "mse", fg.SGD(lr=0.0))
+    trainer.step(X, y)
+    a = X
+    for layer in range(3):
+        a = np.maximum(a @ net.weights[layer] + net.biases[layer], 0.0)
+        assert trainer.stats.deriv_mean[layer] == np.mean(a > 0.0)
+    assert trainer.stats.deriv_mean[3] == 1.0
+
+
+@pytest.mark.parametrize("depth", [2, 5, 20])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_s2_relu_gradients_scale_with_the_input(seed, depth):
+    X, _ = regression(seed, 24, 16, 1)
+    net = fg.MLP([16, *[32] * depth, 4], activation="relu", bias=False, dtype="float64", seed=seed)
+    labels = np.random.default_rng(seed).integers(0, 4, len(X))
+
+    def norms(scale):
+        net.forward(scale * X, training=True)
+        gradients = net.backward(np.eye(4)[labels])  # the same dL/da whatever the output
+        return [np.linalg.norm(g) for g in gradients.weights]
+
+    for scale in (1e-3, 7.0, 1e4):
+        np.testing.assert_allclose(norms(scale), scale * np.array(norms(1.0)), rtol=1e-12)
+
+
+def chain(weight, dtype, layers=10):
+    return fg.MLP([1] * (layers + 1), activation="identity", init=fg.init.Constant(weight), bias=False, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("weight", "figure"), [(0.5, 0.00098), (1.5, 57.7)])
+def test_s8_ten_layers_multiply_up(weight, figure, dtype):
+    net = chain(weight, dtype)
+    output = net.forward([[1.0]])
+    assert output[0, 0] == weight**10  # 0.5^10 and 1.5^10 are exact in both dtypes
+    assert output[0, 0] == pytest.approx(figure, rel=4e-3)
+    net.forward([[1.0]], training=True)
+    gradients = net.backward([[1.0]])
+    assert gradients.input[0, 0] == weight**10  # dL/dX over dL/da_10
+    assert [g[0, 0] for g in gradients.weights] == [weight**9] * 10
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.5])
+def test_s8_the_ratio_of_deltas_is_that_of_the_outputs(weight):
+    net = chain(weight, "float64")
+    trainer = fg.Trainer(net, "mse", fg.SGD(lr=0.0))
+    trainer.step([[1.0]], [[0.0]])
+    deltas = trainer.stats.delta_norm
+    assert deltas[0] / deltas[-1] == pytest.approx(weight**9, rel=1e-12)
+    assert trainer.stats.act_rms[-1] / trainer.stats.act_rms[0] == pytest.approx(weight**9, rel=1e-12)
+
+
+# With unit-variance inputs and 256 units: ReLU keeps the root mean square within a factor of 8 over 100 layers (its
+# logarithm walks at random with variance 5 / width a layer); tanh settles where its own curvature balances the weights.
+S10_BANDS = {"relu": ("he_normal", 1.0 / 8.0, 8.0), "tanh": ("glorot_normal", 0.03, 0.7)}
+
+
+@pytest.mark.parametrize("activation", S10_BANDS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_s10_variance_scaled_by_fan_in_keeps_activations_steady(activation, seed):
+    init, low, high = S10_BANDS[activation]
+    X, y = regression(seed, 64, 256, 8)
+
+    def act_rms(rule):
+        net = fg.MLP([256] * 101 + [8], activation=activation, init=rule, seed=seed, dtype="float64")
+        trainer = fg.Trainer(net, "mse", fg.SGD(lr=0.0))
+        trainer.step(X, y)
+        return trainer.stats.act_rms[:100]
+
+    steady, unit = act_rms(init), act_rms(fg.init.Normal(1.0))
+    assert np.all((low < steady) & (steady < high))
+    assert np.all(unit > high)

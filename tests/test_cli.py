@@ -1,0 +1,174 @@
+"""The command line and the demo: what is printed agrees with what was measured, and bad arguments end with a status."""
+
+import importlib.util
+import io
+import re
+
+import numpy as np
+import pytest
+
+import fastgrad as fg
+from fastgrad import demo
+from fastgrad.cli import main
+
+needs_demo = pytest.mark.skipif(bool(demo.missing_packages()), reason="needs the extra `demo`")
+SHORT = ["--epochs", "2"]
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+def status(*arguments):
+    with pytest.raises(SystemExit) as exit_:
+        main(list(arguments))
+    return exit_.value.code
+
+
+def run_of(log10_gradients, title="title"):
+    return demo.Run(title, fg.History(len(log10_gradients)), np.array(log10_gradients), 0.5, 1.0, 1.0)
+
+
+def test_version_is_the_packages(capsys):
+    assert status("--version") == 0
+    assert capsys.readouterr().out == f"fastgrad {fg.__version__}\n"
+
+
+def test_info_names_the_kernels_and_a_plausible_peak(capsys):
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert fg.cpu_info()["brand"] in out
+    assert f"in use: {fg.cpu_info()['isa']}" in out
+    single, double = (float(peak) for peak in re.findall(r"([\d.]+) GFLOP/s", out))
+    assert 1.0 < double < single < 3000.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "COMMAND"),
+        (["train"], "train"),
+        (["demo", "--epochs", "0"], "--epochs: got '0', wants a whole number >= 1"),
+        (["demo", "--epochs", "many"], "--epochs: got 'many'"),
+        (["demo", "--seed", "-1"], "--seed: got '-1', wants a whole number >= 0"),
+        (["demo", "--seed", str(2**63)], f"--seed: got '{2**63}'"),
+        pytest.param(["demo", "--output", "flow.txt"], "wants a path ending in .png", marks=needs_demo),
+        pytest.param(["demo", "--output", "nowhere/flow.png"], "nowhere is not a folder", marks=needs_demo),
+    ],
+)
+def test_bad_arguments_end_with_status_2_and_name_the_argument(arguments, complaint, capsys):
+    assert status(*arguments) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_missing_packages_are_named_with_their_extra(monkeypatch, capsys):
+    monkeypatch.setattr(demo, "find_spec", lambda module: None if module == "sklearn" else importlib.util.find_spec)
+    assert status("demo") == 1
+    assert capsys.readouterr().err == "fastgrad demo needs scikit-learn: pip install 'fastgrad[demo]'\n"
+
+
+def test_interrupt_ends_with_status_130(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "missing_packages", interrupted)
+    assert main(["demo"]) == 130
+
+
+def test_flops_are_those_of_the_summary():
+    net = fg.MLP([64, 128, 128, 10])
+    per_layer = re.findall(r"([\d,]+)$", net.summary(), re.MULTILINE)
+    assert demo.flops_per_sample(net.sizes) == sum(int(number.replace(",", "")) for number in per_layer)
+
+
+@needs_demo
+def test_held_out_digits_are_not_trained_on():
+    digits = demo.load_digits()
+    trained = {image.tobytes() for image in digits.X}
+    assert len(digits.X) == len(digits.y) == 5 * (1797 - len(digits.X_held_out))
+    assert not any(image.tobytes() in trained for image in digits.X_held_out)
+    original, down = digits.X[0].reshape(8, 8), digits.X[len(digits.X) // 5].reshape(8, 8)
+    np.testing.assert_array_equal(down[1:], original[:-1])
+    np.testing.assert_array_equal(np.unique(digits.y_held_out), np.arange(10))
+
+
+@needs_demo
+def test_demo_prints_what_it_measured_and_draws_it(tmp_path, capsys):
+    image = pytest.importorskip("matplotlib.image")
+    path = tmp_path / "flow.png"
+    out = Terminal()
+    runs = demo.run(path, 2, 3, out)
+    text = out.getvalue()
+    for number, run in enumerate(runs):
+        assert len(run.history) == 2 * -(-7185 // demo.BATCH_SIZE)
+        last_epoch = run.history.telemetry["grad_norm"][len(run.history) // 2 :]
+        np.testing.assert_allclose(run.log10_gradients, np.log10(np.median(last_epoch, axis=0)))
+        assert f"{run.title}: {run.accuracy:.1%}" in text
+        for layer, value in enumerate(run.log10_gradients):
+            (row,) = re.findall(rf"^ +{layer}  (.*)$", text, re.MULTILINE)
+            assert re.findall(r"-?\d+\.\d", row)[number] == f"{value:.1f}"
+    sick, healthy = (run.log10_gradients for run in runs)
+    assert sick[0] - sick[-1] < -15.0
+    assert abs(healthy[0] - healthy[-1]) < 2.0
+    pixels = image.imread(path)
+    assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 100
+
+
+@needs_demo
+def test_command_writes_the_default_picture_where_it_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--epochs", "1"]) == 0
+    assert (tmp_path / "fastgrad-demo.png").read_bytes().startswith(b"\x89PNG")
+    out = capsys.readouterr().out
+    assert out.endswith("fastgrad-demo.png\n")
+    assert "\r" not in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+@needs_demo
+def test_healthy_network_tells_97_percent():
+    healthy = demo.train(demo.RECIPES[1], demo.load_digits(), demo.EPOCHS, seed=0, out=io.StringIO())
+    assert healthy.accuracy >= 0.97
+
+
+def test_bars_are_as_long_as_the_values_say():
+    text = demo.gradient_bars([run_of([-8.0, -4.0, -0.0]), run_of([-np.inf, -9.0, -1.0])], columns=80)
+    bars = [[line[14:44], line[53:80]] for line in text.splitlines()[1:-1]]
+    lengths = np.array([[cell.rstrip().count("█") for cell in row] for row in bars])
+    width = lengths.max()
+    assert width >= 25
+    scale = width / 10.0  # from 1e-10, a decade under the smallest, to 1e0
+    np.testing.assert_allclose(lengths[:, 0], [10 * scale, 6 * scale, 2 * scale], atol=1)
+    np.testing.assert_allclose(lengths[:, 1], [9 * scale, 1 * scale, 0], atol=1)
+    assert "-inf" in text
+    assert text.splitlines()[-1].split() == ["1e-10", "1e0"] * 2
+
+
+@pytest.mark.parametrize("columns", [20, 60, 80, 200])
+def test_bars_fit_the_width(columns):
+    text = demo.gradient_bars([run_of([-30.0, -0.5], "a title of many words, too long for its place")] * 2, columns)
+    assert max(map(len, text.splitlines())) <= min(max(columns, 48), 100)
+
+
+def test_bars_are_plain_where_blocks_cannot_be_written():
+    runs = [run_of([-3.0, -1.0])]
+    assert "#" in demo.gradient_bars(runs, unicode=False)
+    assert demo.gradient_bars(runs, unicode=False).isascii()
+
+
+def test_bars_of_dead_networks():
+    text = demo.gradient_bars([run_of([-np.inf, -np.inf])])
+    assert text.count("-inf") == 2
+    assert "█" not in text
+
+
+@needs_demo
+def test_progress_is_one_line_on_a_terminal_and_four_elsewhere():
+    for out, returns, newlines in ((Terminal(), 8, 1), (io.StringIO(), 0, 4)):
+        progress = demo._Progress("title", 8, out)
+        for epoch in range(1, 9):
+            progress.tell(epoch, 1.0, 100.0, 1.0)
+        assert (out.getvalue().count("\r"), out.getvalue().count("\n")) == (returns, newlines)

@@ -1,0 +1,380 @@
+"""Threads, processes and the floating-point state: the results are the same, and the caller's world is left alone.
+
+The shapes take both ways through the engine: `sliced` gives each thread its rows, `wide` has a layer of more than 1 MiB
+of weights, whose columns the threads share.
+"""
+
+import ctypes
+import hashlib
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+from support import DTYPES, ISAS, parameters, relative, same_bits
+
+import fastgrad as fg
+
+SHAPES = {"sliced": ([50, 131, 64, 77, 10], 700), "wide": ([61, 900, 301, 10], 200)}
+SECONDS = 60.0
+
+
+def data(sizes, rows, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((rows, sizes[0])), rng.integers(0, sizes[-1], rows)
+
+
+def outcome(shape, threads=None, dtype="float32", optimizer="adam"):
+    """Train for seven steps, one of them on a short batch; return losses, statistics, weights and biases."""
+    sizes, rows = SHAPES[shape]
+    if threads:
+        fg.set_num_threads(threads)
+    net = fg.MLP(sizes, activation="gelu", dtype=dtype, seed=3)
+    X, y = data(sizes, rows)
+    history = fg.Trainer(net, "cross_entropy", optimizer).run(X, y, steps=7, batch_size=rows // 4 - 1)
+    return [history.loss, *(history.telemetry[name] for name in history.telemetry), *parameters(net)]
+
+
+def digest(shape, threads=None):
+    return hashlib.sha256(b"".join(array.tobytes() for array in outcome(shape, threads))).hexdigest()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_number_of_threads_does_not_change_a_bit(shape, isa, dtype):
+    with fg.force_isa(isa):
+        alone = outcome(shape, 1, dtype)
+        for threads in (2, 3, 4, 8):
+            assert same_bits(outcome(shape, threads, dtype), alone), f"{threads} threads"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_and_predictions_do_not_depend_on_the_number_of_threads(shape):
+    sizes, rows = SHAPES[shape]
+    net = fg.MLP(sizes, activation="mish", seed=1)
+    X, y = data(sizes, rows)
+    results = []
+    for threads in (1, 2, 5):
+        fg.set_num_threads(threads)
+        loss, gradients = net.gradients(X, y, loss="cross_entropy")
+        loss_alone = net.evaluate(X, y, loss="cross_entropy")
+        results.append(
+            [np.array([loss, loss_alone]), gradients.input, *gradients.weights, *gradients.biases, net.forward(X)]
+        )
+    assert same_bits(results[0], results[1])
+    assert same_bits(results[0], results[2])
+
+
+def test_the_number_of_threads_may_change_between_steps():
+    sizes, rows = SHAPES["wide"]
+    X, y = data(sizes, rows)
+    nets = [fg.MLP(sizes, activation="tanh", seed=1) for _ in range(2)]
+    steady, changing = (fg.Trainer(net, "cross_entropy", "rmsprop") for net in nets)
+    for threads in (1, 4, 2, 8, 3):
+        fg.set_num_threads(2)
+        steady.step(X, y)
+        fg.set_num_threads(threads)
+        changing.step(X, y)
+    assert same_bits(parameters(nets[0]), parameters(nets[1]))
+
+
+def test_eight_threads_finish_in_reasonable_time():
+    start = time.perf_counter()
+    for _ in range(5):
+        outcome("sliced", 8)
+    assert time.perf_counter() - start < SECONDS
+
+
+def in_another_process(statement, **environment):
+    """Run a statement in which `t` is this module; return the words it prints."""
+    run = subprocess.run(
+        [sys.executable, "-c", f"import test_threads as t; {statement}"],
+        env=os.environ | {"PYTHONPATH": os.path.dirname(__file__)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert run.returncode == 0, f"exit status {run.returncode}: {run.stderr[-500:]}"
+    return run.stdout.split()
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_another_process_finds_the_same_bits(threads):
+    found = in_another_process("print(*(t.digest(shape) for shape in t.SHAPES))", FASTGRAD_NUM_THREADS=threads)
+    assert found == [digest(shape, 2) for shape in SHAPES]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+class TestFork:
+    """The workers of the parent do not exist in the child, which must start its own."""
+
+    @pytest.fixture(autouse=True)
+    def _fork_with_threads(self):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+            yield
+
+    def digest_of_a_child(self):
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.write(write, digest("sliced", 2).encode())
+            finally:
+                os._exit(0)
+        os.close(write)
+        deadline = time.monotonic() + SECONDS
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(child, 9)
+                os.waitpid(child, 0)
+                pytest.fail("the child hangs")
+            time.sleep(0.01)
+        with os.fdopen(read) as pipe:
+            return pipe.read()
+
+    def test_a_child_trains_after_its_parent_did(self):
+        expected = digest("sliced", 2)
+        assert self.digest_of_a_child() == expected
+        assert digest("sliced", 2) == expected
+
+    def test_a_fork_while_another_thread_trains(self):
+        expected = digest("sliced", 2)
+        stop = threading.Event()
+
+        def train():
+            while not stop.is_set():
+                outcome("sliced", 2)
+
+        trainer = threading.Thread(target=train)
+        trainer.start()
+        try:
+            assert [self.digest_of_a_child() for _ in range(5)] == [expected] * 5
+        finally:
+            stop.set()
+            trainer.join(SECONDS)
+        assert not trainer.is_alive()
+
+    def test_a_pool_of_forked_processes(self):
+        expected = digest("wide", 2)
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            assert pool.map_async(digest, ["wide"] * 4).get(SECONDS) == [expected] * 4
+
+
+def in_threads(work, count=4):
+    """Run work(i) in `count` threads at once; raise what any of them raised."""
+    errors = []
+    gate = threading.Barrier(count)
+
+    def guarded(i):
+        try:
+            gate.wait()
+            work(i)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+
+
+@pytest.mark.parametrize("shape", [[7, 20, 3], SHAPES["sliced"][0]])
+def test_a_trainer_shared_by_threads_counts_every_step(shape):
+    X, y = data(shape, 96)
+    net = fg.MLP(shape, seed=0)
+    trainer = fg.Trainer(net, "cross_entropy", fg.SGD(lr=1e-3))
+    in_threads(lambda i: [trainer.step(X, y) for _ in range(50)])
+    assert trainer.steps == 200
+    assert all(np.all(np.isfinite(array)) for array in parameters(net))
+
+
+def test_threads_with_networks_of_their_own_do_not_disturb_each_other():
+    expected = outcome("sliced", 2)
+    found = [None] * 4
+
+    def train(i):
+        found[i] = outcome("sliced")
+
+    in_threads(train)
+    assert all(same_bits(arrays, expected) for arrays in found)
+
+
+def share_a_network():
+    """Take gradients of batches of different heights, of one deep network, in four threads that switch all the time."""
+    sys.setswitchinterval(1e-6)
+    net = fg.MLP([11, *[40] * 60, 4], activation="tanh", seed=0)
+    batches = [data([11, 4], 40 + 7 * i, seed=i) for i in range(4)]
+    expected = [net.gradients(X, y, loss="cross_entropy") for X, y in batches]
+
+    def compare(i):
+        for _ in range(60):
+            loss, gradients = net.gradients(*batches[i], loss="cross_entropy")
+            assert loss == expected[i][0]
+            assert same_bits([*gradients.weights, gradients.input], [*expected[i][1].weights, expected[i][1].input])
+
+    in_threads(compare)
+
+
+def test_gradients_of_one_network_in_several_threads():
+    assert in_another_process("t.share_a_network()") == []  # where a crash is a failure and no more
+
+
+def test_predictions_of_one_network_in_several_threads():
+    net = fg.MLP([11, 60, 60, 4], activation="tanh", seed=0)
+    batches = [data([11, 4], 300 + 7 * i, seed=i)[0] for i in range(4)]
+    expected = [net.forward(X) for X in batches]
+
+    def compare(i):
+        for _ in range(100):
+            np.testing.assert_array_equal(net.forward(batches[i]), expected[i])
+
+    in_threads(compare)
+
+
+def test_weights_may_be_replaced_while_another_thread_trains():
+    net = fg.MLP([11, 60, 60, 4], activation="tanh", seed=0)
+    X, y = data([11, 4], 64)
+    trainer = fg.Trainer(net, "cross_entropy", "adam")
+    first = net.weights[1]
+
+    def work(i):
+        for _ in range(100):
+            if i:
+                net.weights[1] = first
+                assert net.weights[1].shape == (60, 60)
+            else:
+                trainer.run(X, y, steps=3, batch_size=20)
+
+    in_threads(work, count=3)
+    assert trainer.steps == 300
+    assert all(np.all(np.isfinite(array)) for array in parameters(net))
+
+
+def test_an_instruction_set_is_forced_for_the_current_thread_alone():
+    seen = []
+    with fg.force_isa(ISAS[0]):
+        in_threads(lambda i: seen.append(fg.MLP([2, 2]).isa), count=1)
+        assert fg.MLP([2, 2]).isa == ISAS[0]
+    assert seen == [ISAS[-1]]
+
+
+@pytest.mark.skipif("avx512" not in ISAS, reason="needs AVX-512")
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "binary_cross_entropy"])
+@pytest.mark.parametrize("activation", sorted(fg.reference.ACTIVATIONS))
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_avx2_and_avx512_give_the_same_weights(dtype, activation, loss):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((70, 37)), rng.random((70, 11))
+    nets = {}
+    for isa in ("avx2", "avx512"):
+        with fg.force_isa(isa):
+            nets[isa] = fg.MLP([37, 129, 64, 11], activation=activation, dtype=dtype, seed=4)
+        fg.Trainer(nets[isa], loss, "adam").run(X, y, steps=5, batch_size=32)
+    assert same_bits(parameters(nets["avx2"]), parameters(nets["avx512"]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_instruction_sets_agree_to_rounding(dtype):
+    found = []
+    for isa in ISAS:
+        with fg.force_isa(isa):
+            found.append(outcome("sliced", 1, dtype, fg.SGD(lr=0.05, momentum=0.9)))
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            assert relative(two, one.astype(np.float64)) < (1e-5 if dtype == "float32" else 1e-13)
+
+
+def every_public_call(net, trainer, X, y):
+    """Yield after each call into the engine, those that fail included."""
+    trainer.step(X, y)
+    yield "step"
+    trainer.run(X, y, steps=5, batch_size=17)
+    yield "run"
+    net.fit(X, y, loss="mse", validation_data=(X, y))
+    yield "fit"
+    net.forward(X)
+    yield "forward"
+    net.forward(X, training=True)
+    net.backward(y)
+    yield "backward"
+    net.gradients(X, y, loss="mse")
+    yield "gradients"
+    net.evaluate(X, y, loss="mse")
+    yield "evaluate"
+    net.weights[0] = np.array(net.weights[0])
+    net.biases[0] = np.array(net.biases[0])
+    yield "weights"
+    w, delta = net.weights[0], np.ones((len(X), net.sizes[1]), np.float32)
+    fg.ops.forward(X, w, activation="gelu")
+    fg.ops.backward_data(delta, w, X)
+    fg.ops.backward_weights(X, delta)
+    fg.ops.loss("mse", delta, delta)
+    fg.ops.update("adam", w, w)
+    fg.ops.unary("exp", X)
+    fg.ops.activation("tanh", X)
+    yield "ops"
+    for refused in (lambda: trainer.step(X[:, 1:], y), lambda: net.gradients(X * np.float32(np.nan), y, loss="mse")):
+        with pytest.raises(ValueError, match="X: "):
+            refused()
+    yield "a refusal"
+    with pytest.raises(fg.DivergenceError):
+        fg.Trainer(net, "mse", fg.SGD(lr=1e38)).run(X, y, steps=50)
+    yield "a divergence"
+
+
+UPWARD = 0x800  # FE_UPWARD on x86
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="knows x86-64 Linux only")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_callers_floating_point_state_survives_every_call(threads):
+    libm = ctypes.CDLL("libm.so.6")
+    fg.set_num_threads(threads)
+    sizes, rows = [40, 200, 200, 6], 256
+    X, _ = data(sizes, rows)
+    X, y = X.astype(np.float32), np.random.default_rng(1).standard_normal((rows, 6)).astype(np.float32)
+    net = fg.MLP(sizes, activation="silu", seed=2)
+    trainer = fg.Trainer(net, "mse", "adam")
+    tiny = np.full(3, 1e-38, np.float32)
+    before = libm.fegetround()
+    libm.fesetround(UPWARD)
+    try:
+        for call in every_public_call(net, trainer, X, y):
+            assert libm.fegetround() == UPWARD, call
+            assert np.all(tiny * np.float32(0.1) > 0.0), f"{call}: subnormal results are flushed"
+            assert np.all(tiny * np.float32(0.1) * np.float32(10.0) > 0.0), f"{call}: subnormal operands are flushed"
+    finally:
+        libm.fesetround(before)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="knows x86-64 Linux only")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_callers_rounding_mode_does_not_reach_the_results(threads):
+    libm = ctypes.CDLL("libm.so.6")
+    fg.set_num_threads(threads)
+    sizes, rows = [40, 200, 200, 6], 256
+    X, y = data(sizes, rows)
+    X = X.astype(np.float32)
+    nets = [fg.MLP(sizes, activation="silu", seed=2) for _ in range(2)]
+    results = []
+    for net, mode in zip(nets, (libm.fegetround(), UPWARD), strict=True):
+        trainer = fg.Trainer(net, "cross_entropy", "adam")
+        before = libm.fegetround()
+        libm.fesetround(mode)
+        try:
+            losses = [trainer.step(X, y) for _ in range(3)]
+        finally:
+            libm.fesetround(before)
+        results.append([np.array(losses), trainer.stats.values, *parameters(net)])
+    assert same_bits(results[0], results[1])
