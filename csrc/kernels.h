@@ -37,7 +37,7 @@ struct fg_linear_forward_args {
     void *slope;         /* [rows][output_stride]: f'; NULL where it is not wanted */
     int64_t output_stride;
     double *sums; /* [FG_FORWARD_SUMS], or NULL */
-    fg_ahead *ahead;
+    fg_ahead *ahead; /* never NULL */
 };
 enum { FG_SUM_OUTPUT, FG_SUM_OUTPUT_SQUARED, FG_SUM_ABS_SLOPE, FG_FORWARD_SUMS };
 
@@ -59,7 +59,7 @@ struct fg_linear_backward_data_args {
     const void *weights;         /* [depth][vecs * lanes]: a panel of the transposed weights */
     struct fg_derivative below;  /* of the layer below, whose delta this computes */
     double *sum_of_squares;      /* of the new delta */
-    fg_ahead *ahead;
+    fg_ahead *ahead; /* never NULL */
 };
 
 /* What an optimizer does to one element in this step; optim.c derives it. */
@@ -86,7 +86,7 @@ struct fg_linear_backward_weights_args {
     const struct fg_update *update; /* NULL: the weights stay */
     int trial;                      /* 1: compute the update and its sums, and store nothing of it */
     double *sums;                   /* [FG_UPDATE_SUMS] */
-    fg_ahead *ahead;
+    fg_ahead *ahead; /* never NULL */
 };
 enum {
     FG_SUM_GRADIENT_SQUARED,

@@ -50,7 +50,7 @@ static inline void v_widen(vec a, dvec out[DVECS]) { out[0] = a; }
 typedef ivec mask; /* -1 or 0 */
 
 static inline mask m_first(int n) {
-    mask m;
+    mask m = {0};
     for (int i = 0; i < LANES; i++)
         m[i] = i < n ? -1 : 0;
     return m;

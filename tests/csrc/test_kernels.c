@@ -1,0 +1,357 @@
+/* Every kernel of kernels.def through every table this machine can run, on ragged sizes, against plain double loops.
+ * Arrays are fenced (check.h), so one byte read or written past an array ends the test. What lies in a row outside the
+ * part that a kernel is given is NaN: it must not reach a result, and must still be there afterwards. */
+#include "check.h"
+#include "loss_cases.h"
+#include "update_cases.h"
+#include "fpenv.h"
+
+/* A size of numbers whose squares may leave float32's range, or come near the end of float64's. */
+static double some_magnitude(fg_dtype dtype) {
+    static const double magnitudes[FG_DTYPES][3] = {{1.0, 1e-25, 1e20}, {1.0, 1e-120, 1e120}};
+    return magnitudes[dtype][random_between(0, 2)];
+}
+
+static void check_product(const matrix *input, const matrix *weights, const matrix *bias, const matrix *product) {
+    const double epsilon = real_epsilon(input->dtype);
+    for (int64_t r = 0; r < product->rows; r++)
+        for (int64_t c = 0; c < product->columns; c++) {
+            long double sum = bias ? at(bias, 0, c) : 0.0, sizes = fabsl(sum);
+            for (int64_t j = 0; j < weights->rows; j++) {
+                sum += (long double)at(input, r, j) * at(weights, j, c);
+                sizes += fabsl((long double)at(input, r, j) * at(weights, j, c));
+            }
+            check_close("product", at(product, r, c), sum, (long double)(weights->rows + 1) * epsilon * sizes);
+        }
+}
+
+/* The activation of each row of z by the kernel that maps plain arrays, whose values test_activation checks. */
+static void check_activated(const fg_kernels *k, fg_activation function, const matrix *z, const matrix *output,
+                            const matrix *slope, const double *sums) {
+    long double sum = 0, sizes = 0, slopes = 0;
+    void *const a = fenced((size_t)z->columns * real_size(k->dtype)), *const s = fenced((size_t)z->columns *
+                                                                                        real_size(k->dtype));
+    for (int64_t r = 0; r < z->rows; r++) {
+        const struct fg_activation_args map = {.function = function,
+                                               .n = z->columns,
+                                               .z = (char *)z->data + (size_t)(r * z->stride) * real_size(k->dtype),
+                                               .a = a,
+                                               .slope = s};
+        k->activation(&map);
+        for (int64_t c = 0; c < z->columns; c++) {
+            CHECK(at(output, r, c) == real_at(k->dtype, a, c), "%s differs from its map", fg_activation_name(function));
+            CHECK(!slope->data || at(slope, r, c) == real_at(k->dtype, s, c), "slope of %s differs from its map",
+                  fg_activation_name(function));
+            sum += at(output, r, c);
+            sizes += fabs(at(output, r, c));
+            slopes += fabs(real_at(k->dtype, s, c));
+        }
+    }
+    check_close("sum", sums[FG_SUM_OUTPUT], sum, sum_tolerance(k->dtype, sizes));
+    check_close("sum of squares", sums[FG_SUM_OUTPUT_SQUARED], sum_of_squares(output),
+                sum_tolerance(k->dtype, sum_of_squares(output)));
+    check_close("sum of slopes", sums[FG_SUM_ABS_SLOPE], slopes, sum_tolerance(k->dtype, slopes));
+}
+
+/* Fetching ahead changes nothing, whether there is much to fetch, little, or nothing. */
+static fg_ahead some_ahead(const matrix *m) {
+    fg_ahead ahead = {0};
+    for (int64_t i = random_between(0, FG_AHEAD_RANGES); i > 0; i--)
+        fg_ahead_want(&ahead, m->data, random_between(0, 1000));
+    return ahead;
+}
+
+static void forward_case(const fg_kernels *k, int64_t rows, int vecs) {
+    const int64_t depth = random_between(1, 40), padded = (int64_t)vecs * k->lanes;
+    const int tail = (int)random_between(1, k->lanes);
+    const int64_t columns = padded - k->lanes + tail, stride = some_stride(padded);
+    const double magnitude = some_magnitude(k->dtype);
+    const matrix input = random_matrix(k->dtype, rows, depth, depth, some_stride(depth), -magnitude, magnitude);
+    const matrix weights = random_matrix(k->dtype, depth, columns, padded, padded, -1, 1);
+    const matrix bias = random_matrix(k->dtype, 1, columns, padded, padded, -magnitude, magnitude);
+    const matrix z = new_matrix(k->dtype, rows, columns, padded, stride);
+    const matrix output = new_matrix(k->dtype, rows, columns, padded, stride);
+    matrix slope = new_matrix(k->dtype, rows, columns, padded, stride);
+    const int has_bias = (int)random_between(0, 1);
+    fg_ahead ahead = some_ahead(&input);
+    double *const sums = fenced(FG_FORWARD_SUMS * sizeof *sums);
+    struct fg_linear_forward_args args = {.rows = rows,
+                                          .depth = depth,
+                                          .vecs = vecs,
+                                          .tail = tail,
+                                          .activation = FG_ACTIVATION_identity,
+                                          .input = input.data,
+                                          .input_stride = input.stride,
+                                          .weights = weights.data,
+                                          .bias = has_bias ? bias.data : NULL,
+                                          .output = z.data,
+                                          .output_stride = stride,
+                                          .ahead = &ahead};
+    CASE("%s %s forward, %d rows x %d, depth %d", fg_isa_name(k->isa), real_name(k->dtype), (int)rows, (int)columns,
+         (int)depth);
+    k->linear_forward(&args);
+    check_product(&input, &weights, has_bias ? &bias : NULL, &z);
+    check_margins("z", &z);
+    args.activation = (fg_activation)random_between(0, FG_ACTIVATIONS - 1);
+    args.output = output.data;
+    args.slope = slope.data = random_between(0, 1) ? slope.data : NULL;
+    args.sums = sums;
+    k->linear_forward(&args);
+    check_margins("output", &output);
+    if (slope.data)
+        check_margins("slope", &slope);
+    check_activated(k, args.activation, &z, &output, &slope, sums);
+    take_fences_down();
+}
+
+static void test_load_rows(const fg_kernels *k) {
+    for (int repeat = 0; repeat < 200; repeat++) {
+        const int64_t rows = random_between(1, 16), columns = random_between(1, 5 * k->lanes),
+                      first_row = random_between(0, 5);
+        const int64_t padded = fg_vecs(columns, k->lanes) * k->lanes, samples = first_row + rows + 7;
+        const double magnitude = some_magnitude(k->dtype);
+        const matrix input = random_matrix(k->dtype, samples, columns, columns, columns, -magnitude, magnitude);
+        const matrix output = new_matrix(k->dtype, rows, columns, padded, some_stride(padded));
+        int64_t *const order = fenced((size_t)samples * sizeof *order);
+        double *const squares = fenced(sizeof *squares);
+        const fg_batch batch = {.first = random_between(0, 7),
+                                .rows = first_row + rows,
+                                .inputs = input.data,
+                                .order = random_between(0, 1) ? order : NULL};
+        const struct fg_load_rows_args args = {rows, columns, first_row, &batch, output.data, output.stride, squares};
+        for (int64_t i = 0; i < samples; i++)
+            order[i] = random_between(0, samples - 1);
+        CASE("%s %s load %d rows x %d", fg_isa_name(k->isa), real_name(k->dtype), (int)rows, (int)columns);
+        k->load_rows(&args);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < columns; c++)
+                CHECK(at(&output, r, c) == at(&input, fg_sample(&batch, first_row + r), c), "row %d, column %d", (int)r,
+                      (int)c);
+        check_margins("output", &output);
+        check_close("sum of squares", *squares, sum_of_squares(&output),
+                    sum_tolerance(k->dtype, sum_of_squares(&output)));
+        take_fences_down();
+    }
+}
+
+static void test_linear_forward(const fg_kernels *k) {
+    for (int vecs = 1; vecs <= k->panel_vecs; vecs++)
+        for (int64_t rows = 1; rows <= 25; rows++)
+            for (int repeat = 0; repeat < 4; repeat++)
+                forward_case(k, rows, vecs);
+}
+
+static void backward_data_case(const fg_kernels *k, int64_t rows, int vecs) {
+    const int64_t depth = random_between(1, 40), padded = (int64_t)vecs * k->lanes;
+    const int64_t columns = padded - random_between(0, k->lanes - 1), stride = some_stride(padded);
+    const double magnitude = some_magnitude(k->dtype);
+    const int stored = (int)random_between(0, 1);
+    const matrix delta = random_matrix(k->dtype, rows, depth, depth, some_stride(depth), -magnitude, magnitude);
+    const matrix weights = random_matrix(k->dtype, depth, columns, padded, padded, -1, 1);
+    const matrix output = random_matrix(k->dtype, rows, columns, padded, stride, -1, 1);
+    const matrix below = random_matrix(k->dtype, rows, columns, padded, stride, 0, 1);
+    const matrix slope = new_matrix(k->dtype, rows, columns, padded, stride);
+    double *const squares = fenced(sizeof *squares);
+    fg_ahead ahead = some_ahead(&delta);
+    const struct fg_derivative derivative = {output.data, below.data, stride, stored, 0.25};
+    const struct fg_linear_backward_data_args args = {.rows = rows,
+                                                      .depth = depth,
+                                                      .vecs = vecs,
+                                                      .delta = delta.data,
+                                                      .delta_stride = delta.stride,
+                                                      .weights = weights.data,
+                                                      .below = derivative,
+                                                      .sum_of_squares = squares,
+                                                      .ahead = &ahead};
+    real_put(k->dtype, output.data, random_between(0, rows - 1) * stride, 0.0);
+    memcpy(slope.data, below.data, (size_t)(rows * stride) * real_size(k->dtype));
+    CASE("%s %s backward data, %d rows x %d, depth %d", fg_isa_name(k->isa), real_name(k->dtype), (int)rows,
+         (int)columns, (int)depth);
+    k->linear_backward_data(&args);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++) {
+            const double f = stored ? at(&slope, r, c) : at(&output, r, c) > 0.0 ? 1.0 : 0.25;
+            long double sum = 0, sizes = 0;
+            for (int64_t j = 0; j < depth; j++) {
+                sum += (long double)at(&delta, r, j) * at(&weights, j, c);
+                sizes += fabsl((long double)at(&delta, r, j) * at(&weights, j, c));
+            }
+            check_close("delta", at(&below, r, c), sum * f,
+                        (long double)(depth + 1) * real_epsilon(k->dtype) * sizes * f);
+        }
+    check_margins("delta", &below);
+    check_close("sum of squares", *squares, sum_of_squares(&below), sum_tolerance(k->dtype, sum_of_squares(&below)));
+    take_fences_down();
+}
+
+static void test_linear_backward_data(const fg_kernels *k) {
+    for (int vecs = 1; vecs <= k->panel_vecs; vecs++)
+        for (int64_t rows = 1; rows <= 25; rows++)
+            for (int repeat = 0; repeat < 4; repeat++)
+                backward_data_case(k, rows, vecs);
+}
+
+static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, int kind, int is_bias) {
+    const int64_t depth = random_between(1, 40), padded = (int64_t)vecs * k->lanes;
+    const int64_t columns = padded - random_between(0, k->lanes - 1);
+    const int updates = kind < FG_OPTIMIZERS;
+    const struct fg_update update = some_update((fg_optimizer_kind)kind);
+    const matrix input =
+        random_matrix(k->dtype, is_bias ? 1 : depth, rows, rows, is_bias ? rows : some_stride(rows), -1, 1);
+    const matrix delta = random_matrix(k->dtype, depth, columns, padded, some_stride(padded), -1, 1);
+    const matrix weights = random_matrix(k->dtype, rows, columns, padded, padded, -1, 1);
+    const matrix old = new_matrix(k->dtype, rows, columns, padded, padded);
+    const matrix gradient = new_matrix(k->dtype, rows, columns, padded, padded);
+    matrix states[FG_MAX_STATES], old_states[FG_MAX_STATES];
+    double *const sums = fenced(FG_UPDATE_SUMS * sizeof *sums);
+    const size_t bytes = (size_t)(rows * padded) * real_size(k->dtype);
+    fg_ahead ahead = some_ahead(&delta);
+    struct fg_linear_backward_weights_args args = {.rows = rows,
+                                                   .depth = depth,
+                                                   .vecs = vecs,
+                                                   .input = input.data,
+                                                   .input_stride = is_bias ? 0 : input.stride,
+                                                   .delta = delta.data,
+                                                   .delta_stride = delta.stride,
+                                                   .weights = weights.data,
+                                                   .gradient = gradient.data,
+                                                   .update = updates ? &update : NULL,
+                                                   .sums = sums,
+                                                   .ahead = &ahead};
+    memcpy(old.data, weights.data, bytes);
+    for (int j = 0; updates && j < fg_optimizer_states(update.kind); j++) {
+        const int is_mean_square =
+            update.kind == FG_OPTIMIZER_adam ? j == 1 : update.kind != FG_OPTIMIZER_sgd_momentum && j == 0;
+        states[j] = random_matrix(k->dtype, rows, columns, padded, padded, is_mean_square ? 0.5 : -0.5,
+                                  is_mean_square ? 1 : 0.5);
+        old_states[j] = new_matrix(k->dtype, rows, columns, padded, padded);
+        memcpy(old_states[j].data, states[j].data, bytes);
+        args.states[j] = states[j].data;
+    }
+    CASE("%s %s backward weights, %d rows x %d, depth %d, optimizer %d", fg_isa_name(k->isa), real_name(k->dtype),
+         (int)rows, (int)columns, (int)depth, kind);
+    if (updates)
+        check_trial(k, args, &old, old_states);
+    k->linear_backward_weights(&args);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++) {
+            long double sum = 0;
+            for (int64_t j = 0; j < depth; j++)
+                sum += (long double)at(&input, is_bias ? 0 : j, r) * at(&delta, j, c);
+            check_close("gradient", at(&gradient, r, c), sum,
+                        (long double)(depth + 1) * real_epsilon(k->dtype) * (long double)depth);
+        }
+    check_margins("gradient", &gradient);
+    check_margins("weights", &weights);
+    check_close("gradient squared", sums[FG_SUM_GRADIENT_SQUARED], sum_of_squares(&gradient),
+                sum_tolerance(k->dtype, sum_of_squares(&gradient)));
+    if (updates)
+        check_update(k, &update, &old, &gradient, &weights, states, old_states, sums);
+    else
+        CHECK(memcmp(old.data, weights.data, bytes) == 0, "weights change without an update");
+    take_fences_down();
+}
+
+static void test_linear_backward_weights(const fg_kernels *k) {
+    for (int vecs = 1; vecs <= k->panel_vecs; vecs++)
+        for (int64_t rows = 1; rows <= 25; rows++)
+            for (int kind = 0; kind <= FG_OPTIMIZERS; kind++)
+                backward_weights_case(k, rows, vecs, kind, rows == 1 && random_between(0, 1));
+    backward_weights_case(k, FG_WEIGHT_BLOCK, k->panel_vecs, FG_OPTIMIZER_adam, 0);
+}
+
+static void test_transpose_panel(const fg_kernels *k) {
+    for (int repeat = 0; repeat < 300; repeat++) {
+        const int64_t columns = random_between(1, 5 * k->lanes), fan_in = random_between(1, 5 * k->lanes);
+        const int64_t depth = fan_in + random_between(0, 1), total = fg_vecs(columns, k->lanes);
+        const int64_t first_row = random_between(0, (fan_in - 1) / k->lanes) * k->lanes;
+        const int vecs = (int)random_between(1, k->panel_vecs);
+        const matrix plain = random_matrix(k->dtype, depth, columns, columns, columns, -1, 1);
+        const matrix packed = new_matrix(k->dtype, 1, 0, depth * total * k->lanes, depth * total * k->lanes);
+        const matrix out = new_matrix(k->dtype, total * k->lanes, vecs * k->lanes, vecs * k->lanes, vecs * k->lanes);
+        const struct fg_transpose_panel_args args = {.weights = packed.data,
+                                                     .depth = depth,
+                                                     .columns = columns,
+                                                     .first_row = first_row,
+                                                     .rows = fan_in - first_row,
+                                                     .vecs = vecs,
+                                                     .out = out.data};
+        for (int64_t start = 0, width; start < columns; start += width) {
+            width = (int64_t)fg_panel_vecs(total, start / k->lanes, k->panel_vecs) * k->lanes;
+            for (int64_t r = 0; r < depth; r++)
+                for (int64_t c = start; c < columns && c < start + width; c++)
+                    real_put(k->dtype, packed.data, start * depth + r * width + c - start, at(&plain, r, c));
+        }
+        CASE("%s %s transpose_panel %d x %d from row %d", fg_isa_name(k->isa), real_name(k->dtype), (int)fan_in,
+             (int)columns, (int)first_row);
+        k->transpose_panel(&args);
+        for (int64_t n = 0; n < columns; n++)
+            for (int64_t r = 0; r < out.columns; r++) {
+                const double want = first_row + r < fan_in ? at(&plain, first_row + r, n) : 0.0;
+                CHECK(at(&out, n, r) == want, "out[%d][%d]: got %g, wants %g", (int)n, (int)r, at(&out, n, r), want);
+            }
+        take_fences_down();
+    }
+}
+
+static void test_unary(const fg_kernels *k) {
+    for (int function = 0; function < FG_UNARIES; function++)
+        for (int64_t n = 0; n <= 3 * k->lanes + 1; n++) {
+            const double low = function == FG_UNARY_log1p ? -0.9375 : -8;
+            const matrix x = random_matrix(k->dtype, 1, n, n, n, low, 8), y = new_matrix(k->dtype, 1, n, n, n);
+            const struct fg_unary_args args = {.function = (fg_unary)function, .n = n, .x = x.data, .y = y.data};
+            CASE("%s %s %s of %d", fg_isa_name(k->isa), real_name(k->dtype), fg_unary_name(args.function), (int)n);
+            k->unary(&args);
+            for (int64_t i = 0; i < n; i++) {
+                const long double want = oracle_unary(args.function, at(&x, 0, i));
+                check_close("value", at(&y, 0, i), want, 4 * real_epsilon(k->dtype) * fabsl(want));
+            }
+            take_fences_down();
+        }
+}
+
+/* The slopes of gelu, gelu_tanh, silu and mish cross zero, where no relative bound can hold. */
+static void test_activation(const fg_kernels *k) {
+    for (int function = 0; function < FG_ACTIVATIONS; function++)
+        for (int64_t n = 0; n <= 3 * k->lanes + 1; n++) {
+            const matrix z = random_matrix(k->dtype, 1, n, n, n, -8, 8), a = new_matrix(k->dtype, 1, n, n, n);
+            const matrix slope = new_matrix(k->dtype, 1, n, n, n);
+            const struct fg_activation_args args = {
+                .function = (fg_activation)function, .n = n, .z = z.data, .a = a.data, .slope = slope.data};
+            const int crosses_zero = function == FG_ACTIVATION_gelu || function == FG_ACTIVATION_gelu_tanh ||
+                                     function == FG_ACTIVATION_silu || function == FG_ACTIVATION_mish;
+            CASE("%s %s %s of %d", fg_isa_name(k->isa), real_name(k->dtype), fg_activation_name(args.function), (int)n);
+            k->activation(&args);
+            for (int64_t i = 0; i < n; i++) {
+                const long double value = oracle_activation(args.function, at(&z, 0, i));
+                const long double f = oracle_slope(args.function, at(&z, 0, i));
+                check_close("value", at(&a, 0, i), value, 8 * real_epsilon(k->dtype) * fabsl(value));
+                check_close("slope", at(&slope, 0, i), f,
+                            8 * real_epsilon(k->dtype) * (fabsl(f) + 0.1L * crosses_zero));
+            }
+            take_fences_down();
+        }
+}
+
+static void test_fma_chain(const fg_kernels *k) {
+    double *const flops = fenced(sizeof *flops);
+    const struct fg_fma_chain_args args = {.count = 3, .flops = flops};
+    k->fma_chain(&args);
+    CHECK(*flops >= 2.0 * 3 * k->lanes && fmod(*flops, 2.0 * 3 * k->lanes) == 0, "got %g operations", *flops);
+    take_fences_down();
+}
+
+int main(void) {
+    fg_fpenv_enter();
+    for (int isa = 0; isa <= (int)fg_best_isa(); isa++)
+        for (int dtype = 0; dtype < FG_DTYPES; dtype++) {
+            const fg_kernels *k = fg_find_kernels((fg_isa)isa, (fg_dtype)dtype);
+            CHECK((int)k->isa == isa && (int)k->dtype == dtype, "a table in another's place");
+#define FG_KERNEL(name)                                                                                                \
+    CASE("%s %s " #name, fg_isa_name(k->isa), real_name(k->dtype));                                                    \
+    test_##name(k);
+#include "kernels.def"
+#undef FG_KERNEL
+        }
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,84 @@
+/* The statistics of a step against plain sums over the arrays that the engine gives out. */
+#include "check.h"
+#include "networks.h"
+
+/* Root of the sum of squares of an array's n numbers, each less those of `less` where given. */
+static double norm_of(const double *x, const double *less, int64_t n) {
+    long double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += ((long double)x[i] - (less ? less[i] : 0)) * ((long double)x[i] - (less ? less[i] : 0));
+    return (double)sqrtl(sum);
+}
+
+static void check_statistic(const double *statistics, fg_statistic which, int layers, int l, double want) {
+    const double got = statistics[which * layers + l];
+    CHECK(fabs(got - want) <= 1e-10 * fabs(want), "%s of layer %d: got %.17g, wants %.17g", fg_statistic_name(which), l,
+          got, want);
+}
+
+/* Of one layer, from the arrays that the engine gives out; tanh' is 1 - a^2. Adam's first step is lr g / (|g| + eps). */
+static void check_layer_statistics(const fg_plan *plan, const fg_network *net, const shape *s, int l, int64_t rows,
+                                   const double *w, const double *statistics) {
+    const int64_t n = s->sizes[l] * s->sizes[l + 1], entries = rows * s->sizes[l + 1];
+    double *const now = new_reals(FG_F64, n, 0, 0), *const dw = new_reals(FG_F64, n, 0, 0);
+    double *const a = new_reals(FG_F64, entries, 0, 0), *const delta = new_reals(FG_F64, entries, 0, 0);
+    double *const db = new_reals(FG_F64, s->sizes[l + 1], 0, 0);
+    double sum = 0.0, slopes = 0.0;
+    fg_network_get_weights(net, l, now);
+    fg_plan_get_weight_gradient(plan, l, dw);
+    fg_plan_get_bias_gradient(plan, l, db);
+    fg_plan_get_activation(plan, l, a);
+    fg_plan_get_delta(plan, l, delta);
+    for (int64_t i = 0; i < entries; i++) {
+        sum += a[i];
+        slopes += s->activations[l] == FG_ACTIVATION_tanh ? 1 - a[i] * a[i] : 1;
+    }
+    for (int64_t i = 0; i < n; i++)
+        CHECK(fabs(now[i] - w[i] + 1e-3 * dw[i] / (fabs(dw[i]) + 1e-8)) < 1e-12,
+              "layer %d, weight %d moves by %g for a gradient of %g", l, (int)i, now[i] - w[i], dw[i]);
+    check_statistic(statistics, FG_STATISTIC_act_mean, s->layers, l, sum / (double)entries);
+    check_statistic(statistics, FG_STATISTIC_act_rms, s->layers, l, norm_of(a, NULL, entries) / sqrt((double)entries));
+    check_statistic(statistics, FG_STATISTIC_deriv_mean, s->layers, l, slopes / (double)entries);
+    check_statistic(statistics, FG_STATISTIC_delta_norm, s->layers, l, norm_of(delta, NULL, entries));
+    check_statistic(statistics, FG_STATISTIC_grad_norm, s->layers, l, norm_of(dw, NULL, n));
+    check_statistic(statistics, FG_STATISTIC_bias_grad_norm, s->layers, l, norm_of(db, NULL, s->sizes[l + 1]));
+    check_statistic(statistics, FG_STATISTIC_weight_norm, s->layers, l, norm_of(w, NULL, n));
+    check_statistic(statistics, FG_STATISTIC_update_norm, s->layers, l, norm_of(now, w, n));
+    check_statistic(statistics, FG_STATISTIC_update_ratio, s->layers, l, norm_of(now, w, n) / norm_of(w, NULL, n));
+    free(now), free(dw), free(a), free(delta), free(db);
+}
+
+/* Fewer rows than the plan has room for, and widths that no vector divides. */
+static void test_statistics(fg_isa isa) {
+    const shape s = {.isa = isa,
+                     .dtype = FG_F64,
+                     .layers = 3,
+                     .has_bias = 1,
+                     .sizes = {7, 61, 35, 3},
+                     .activations = {FG_ACTIVATION_tanh, FG_ACTIVATION_tanh, FG_ACTIVATION_identity}};
+    const int64_t rows = 21;
+    double *const x = new_reals(FG_F64, rows * 7, -1, 1), *const y = new_reals(FG_F64, rows * 3, -1, 1), *w[3];
+    const fg_batch batch = {.rows = rows, .inputs = x, .targets = y};
+    double loss, statistics[FG_STATISTICS * 3];
+    fg_network *const net = new_network(&s);
+    fg_plan *const plan = new_plan(net, 100, FG_GRADIENTS);
+    fg_optimizer *const adam = new_optimizer(net, FG_OPTIMIZER_adam);
+    CASE("%s statistics", fg_isa_name(isa));
+    for (int l = 0; l < 3; l++)
+        fg_network_get_weights(net, l, w[l] = new_reals(FG_F64, s.sizes[l] * s.sizes[l + 1], 0, 0));
+    CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, adam, &loss, statistics) == FG_OK, "a step diverges");
+    for (int l = 0; l < 3; l++) {
+        check_layer_statistics(plan, net, &s, l, rows, w[l], statistics);
+        free(w[l]);
+    }
+    fg_optimizer_destroy(adam);
+    fg_plan_destroy(plan);
+    fg_network_destroy(net);
+    free(x), free(y);
+}
+
+int main(void) {
+    for (int isa = 0; isa <= (int)fg_best_isa(); isa++)
+        test_statistics((fg_isa)isa);
+    return EXIT_SUCCESS;
+}
