@@ -52,10 +52,6 @@ cdef Pinned pin(object array, str name, char kind, int dimensions, Py_ssize_t ro
     return pinned
 
 
-cdef inline void *address(Pinned pinned) noexcept:
-    return NULL if pinned is None else pinned.view.buf
-
-
 cdef int raise_for(fg_status status) except -1:
     if status == FG_ERR_MEMORY:
         raise MemoryError("the engine could not allocate its workspace")
@@ -230,7 +226,7 @@ cdef class Data:
         self.x = pin(x, "X", network.kind, 2, ANY, network.n_inputs)
         cdef Py_ssize_t rows = self.x.view.shape[0]
         self.batch.inputs = self.x.view.buf
-        self.batch.rows = rows
+        self.batch.first, self.batch.rows = 0, rows
         self.batch.targets = self.batch.labels = self.batch.order = NULL
         if y is not None:
             self.has_labels = y.ndim == 1
@@ -285,18 +281,21 @@ cdef class Plan:
             raise ValueError("mode: the plan was made for less than this")
         return 0
 
-    def forward(self, object x, object out=None):
-        """Forward pass; the outputs go to `out` where it is given."""
+    def forward(self, object x, object out):
+        """Forward pass to `out`; an inference plan takes any number of rows, as many at a time as it has room for."""
         cdef Data data = Data(self.network, x)
-        cdef Pinned outputs = None
-        self.require(data.batch.rows, FG_INFERENCE)
-        if out is not None:
-            outputs = pin(out, "out", self.network.kind, 2, data.batch.rows, self.network.n_outputs, True)
-        cdef void *to = address(outputs)
+        cdef int64_t total = data.batch.rows
+        cdef fg_batch batch = data.batch
+        cdef Pinned outputs = pin(out, "out", self.network.kind, 2, total, self.network.n_outputs, True)
+        cdef char *to = <char *> outputs.view.buf
+        self.require(min(total, self.capacity) if self.mode == FG_INFERENCE else total, FG_INFERENCE)
         with self.network.lock:
             with nogil:
-                fg_plan_forward(self.handle, &data.batch, to)
-            self.rows = data.batch.rows
+                while batch.first < total:
+                    batch.rows = min(self.capacity, total - batch.first)
+                    fg_plan_forward(self.handle, &batch, to + batch.first * outputs.view.strides[0])
+                    batch.first += batch.rows
+            self.rows = batch.rows
 
     def steps(self, object x, object y, object order, int64_t batch_size, str loss, Optimizer optimizer,
               object losses, object statistics):

@@ -9,6 +9,7 @@ import fastgrad
 from fastgrad import _core, config, demo
 
 _PEAK_SECONDS = 0.2
+_TOO_LARGE = 2**63
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,8 +59,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
 def _number(least: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"got {text!r}, wants a whole number >= {least}")
+        if not text.isdecimal() or not least <= int(text) < _TOO_LARGE:
+            raise argparse.ArgumentTypeError(f"got {text!r}, wants a whole number >= {least} and < {_TOO_LARGE}")
         return int(text)
 
     return number

@@ -132,7 +132,7 @@ def train(recipe: Recipe, digits: Digits, epochs: int, seed: int, out: TextIO) -
 
 
 def flops_per_sample(sizes: Sequence[int]) -> int:
-    """Return the operations of a training step's matrix products: three a layer, two for the first, which has no delta."""
+    """Return the operations of a training step's matrix products: three a layer but two for the first."""
     return 6 * sum(fan_in * fan_out for fan_in, fan_out in pairwise(sizes)) - 2 * sizes[0] * sizes[1]
 
 

@@ -209,9 +209,7 @@ class MLP:
                 self._forward_plan = self._gradients.for_rows(len(inputs))
                 self._forward_plan.forward(inputs, out)
             return out
-        plan = self._inference.for_rows(_FORWARD_ROWS)
-        for start in range(0, len(inputs), _FORWARD_ROWS):
-            plan.forward(inputs[start : start + _FORWARD_ROWS], out[start : start + _FORWARD_ROWS])
+        self._inference.for_rows(_FORWARD_ROWS).forward(inputs, out)
         return out
 
     def backward(self, dL_doutput: npt.ArrayLike) -> Gradients:
