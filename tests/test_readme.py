@@ -1,0 +1,45 @@
+"""The README's example is the file it names, prints what the README says, and the README's paths exist."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastgrad.telemetry import STATISTICS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+EXAMPLE = ROOT / "examples" / "quickstart.py"
+NUMBER = r"-?\d+\.\d+"
+TOLERANCE = 0.1  # the last digits of a loss after 600 steps are the instruction set's
+
+
+def block(language):
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return text
+
+
+def test_the_readmes_code_is_the_example():
+    assert block("python") == EXAMPLE.read_text()
+
+
+def test_the_example_prints_what_the_readme_says():
+    ran = subprocess.run([sys.executable, "-W", "error", EXAMPLE], capture_output=True, text=True, check=True)
+    said = block("text")
+    assert re.sub(NUMBER, "#", ran.stdout) == re.sub(NUMBER, "#", said)
+    got, wanted = (np.array(re.findall(NUMBER, text), dtype=float) for text in (ran.stdout, said))
+    np.testing.assert_allclose(got, wanted, rtol=0.0, atol=TOLERANCE + 1e-9)
+
+
+def test_the_readme_counts_the_statistics():
+    assert len(STATISTICS) == 9
+    assert "nine statistics" in README
+    assert f"{8 * len(STATISTICS)} bytes for each layer and step" in README
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:docs|examples|bench)/[\w/.-]+\.(?:png|py)", README))))
+def test_the_readmes_files_exist(path):
+    assert (ROOT / path).is_file()
