@@ -32,6 +32,15 @@ const char *fg_activation_name(fg_activation activation) {
     return names[activation];
 }
 
+const char *fg_optimizer_name(fg_optimizer_kind kind) {
+    static const char *const names[] = {
+#define FG_OPTIMIZER(name, states) #name,
+#include "optimizers.def"
+#undef FG_OPTIMIZER
+    };
+    return names[kind];
+}
+
 const char *fg_loss_name(fg_loss loss) {
     static const char *const names[] = {
 #define FG_LOSS(name, per_sample) #name,

@@ -45,6 +45,7 @@ typedef enum {
 } fg_statistic;
 
 const char *fg_activation_name(fg_activation);
+const char *fg_optimizer_name(fg_optimizer_kind);
 const char *fg_loss_name(fg_loss);
 const char *fg_statistic_name(fg_statistic);
 
@@ -83,7 +84,6 @@ fg_status fg_optimizer_create(fg_optimizer **out, const fg_network *, const fg_o
 void fg_optimizer_destroy(fg_optimizer *);
 int64_t fg_optimizer_steps(const fg_optimizer *);
 int fg_optimizer_states(fg_optimizer_kind); /* how many arrays it keeps for each parameter array */
-void fg_optimizer_set_lr(fg_optimizer *, double lr);
 
 /* A plan: the workspace of up to `capacity` rows, and the schedule. One call at a time may use a network, its plans and
  * its optimizers. */
@@ -153,6 +153,7 @@ fg_status fg_op_update(fg_isa, fg_dtype, const fg_optimizer_config *, int64_t st
                        void *w, const void *gradient, void *const *states /* all [rows][columns] */,
                        double norms[2] /* of w before, and of the increment */);
 
+double fg_seconds(void); /* of a clock that never goes back */
 double fg_fma_peak(fg_isa, fg_dtype, double seconds); /* FLOP/s of one thread doing nothing but multiply-adds */
 int64_t fg_allocations(void); /* arenas made so far by the calling thread */
 

@@ -2,7 +2,7 @@
 # Neither -ffast-math nor -Ofast may ever appear: at link time they set flush-to-zero for the whole process.
 FLAGS_common = -std=c11 -O3 -ffp-contract=off -fno-math-errno -fvisibility=hidden -fPIC -pthread
 FLAGS_warnings = -Wall -Wextra
-FLAGS_checked = -O1 -g -fno-omit-frame-pointer -UNDEBUG -DFG_DEBUG
+FLAGS_checked = -O1 -g -fno-omit-frame-pointer -UNDEBUG
 
 # The instruction sets built for a machine (absent machine: scalar), and the flags of csrc/kernels/<isa>_{f32,f64}.c.
 ISAS_x86_64 = scalar avx2 avx512

@@ -4,7 +4,7 @@
 #include "fpenv.h"
 #include <time.h>
 
-static double now(void) {
+double fg_seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
@@ -14,12 +14,12 @@ double fg_fma_peak(fg_isa isa, fg_dtype dtype, double seconds) {
     double flops, best = 0.0;
     const struct fg_fma_chain_args args = {.count = 20000, .flops = &flops};
     const fg_fpenv caller = fg_fpenv_enter();
-    const double start = now();
-    while (now() - start < seconds) {
-        const double before = now();
+    const double start = fg_seconds();
+    while (fg_seconds() - start < seconds) {
+        const double before = fg_seconds();
         double elapsed;
         fg_find_kernels(isa, dtype)->fma_chain(&args);
-        elapsed = now() - before;
+        elapsed = fg_seconds() - before;
         if (elapsed > 0.0 && flops / elapsed > best)
             best = flops / elapsed;
     }

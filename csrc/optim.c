@@ -47,7 +47,6 @@ void fg_optimizer_destroy(fg_optimizer *o) {
 }
 
 int64_t fg_optimizer_steps(const fg_optimizer *o) { return o->steps; }
-void fg_optimizer_set_lr(fg_optimizer *o, double lr) { o->config.lr = lr; }
 
 struct fg_update fg_optimizer_next(const fg_optimizer *o) {
     const fg_optimizer_config *c = &o->config;

@@ -6,7 +6,6 @@
 struct fg_optimizer {
     fg_optimizer_config config;
     int64_t steps;
-    int state_is_extreme; /* a gradient too large to be certified has entered it */
     const fg_network *net;
     int state_count;
     void **state[FG_MAX_STATES]; /* [layers], each like the layer's weights */

@@ -67,7 +67,7 @@ int64_t fg_level_panels(const fg_plan *, int level);
 typedef enum { FG_APPLY, FG_TRY_FIRST, FG_REFUSE } fg_verdict;
 fg_verdict fg_judge_step(const fg_plan *, const fg_optimizer *, double loss);
 fg_verdict fg_judge_trial(const fg_plan *);
-void fg_remember_step(const fg_plan *, fg_optimizer *, fg_verdict first); /* once the step has been applied */
+void fg_remember_step(const fg_plan *); /* once the step has been applied */
 
 /* From the units' sums, added in index order, to norms and a row of statistics, statistics.c. */
 typedef struct fg_weight_sums {

@@ -19,7 +19,8 @@ typedef struct {
     int forward;
     stage then;
     double loss_value;
-    fg_verdict verdict;
+    fg_verdict verdict; /* before any trial */
+    int refused;
 } pass;
 
 /* Part `part` of `parts` of n things, as even as can be. */
@@ -112,7 +113,7 @@ static void run_updates(pass *p, int thread, int threads, fg_team *team) {
     if (verdict == FG_APPLY)
         run_backward_weights(p, 0, thread, threads);
     else if (thread == 0)
-        p->verdict = FG_REFUSE;
+        p->refused = 1;
 }
 
 static void run_pass(void *context, int thread, int threads, fg_team *team) {
@@ -177,14 +178,14 @@ fg_status fg_plan_step(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_op
     p.update = fg_optimizer_next(optimizer);
     execute(&p, batch->rows);
     *value = p.loss_value;
-    if (p.verdict != FG_REFUSE) {
+    if (!p.refused) {
         optimizer->steps++;
-        fg_remember_step(plan, optimizer, p.verdict);
+        fg_remember_step(plan);
         if (statistics)
             fg_collect_statistics(plan, statistics);
     }
     fg_fpenv_leave(caller);
-    return p.verdict == FG_REFUSE ? FG_ERR_DIVERGED : FG_OK;
+    return p.refused ? FG_ERR_DIVERGED : FG_OK;
 }
 
 static void compute_loss_and(stage then, fg_plan *plan, const fg_batch *batch, fg_loss loss, double *value) {

@@ -3,7 +3,9 @@
  *
  * It needs no pass over anything: |dW_ij| <= ||A_{l-1}|| ||D_l|| (Cauchy-Schwarz), and both norms are at hand. With the
  * gradients, the weights and the optimizer's numbers far from the end of the range, every new value is certain to be
- * finite. Where one of them is not, the updates are first tried without being stored. */
+ * finite. Where one of them is not, the updates are first tried without being stored. The state that a passed trial
+ * leaves needs no memory of it: averages and momentum shrink what entered them, and the same lr has just been seen to
+ * take their largest value. A learning rate that changes between steps would need a trial after each change. */
 #include "plan.h"
 #include <math.h>
 
@@ -42,8 +44,8 @@ fg_verdict fg_judge_step(const fg_plan *plan, const fg_optimizer *optimizer, dou
     const bounds *b = &bounds_of[plan->net->kernels->dtype];
     if (!isfinite(loss))
         return FG_REFUSE;
-    if (optimizer->state_is_extreme || !numbers_are_certain(&optimizer->config, b) ||
-        !weights_are_certain(plan->net, b) || !gradients_are_certain(plan, b))
+    if (!numbers_are_certain(&optimizer->config, b) || !weights_are_certain(plan->net, b) ||
+        !gradients_are_certain(plan, b))
         return FG_TRY_FIRST;
     return FG_APPLY;
 }
@@ -55,7 +57,7 @@ fg_verdict fg_judge_trial(const fg_plan *plan) {
     return FG_APPLY;
 }
 
-void fg_remember_step(const fg_plan *plan, fg_optimizer *optimizer, fg_verdict first) {
+void fg_remember_step(const fg_plan *plan) {
     for (int l = 0; l < plan->net->layers; l++) {
         double weight = 0.0, update = 0.0;
         for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++) {
@@ -64,6 +66,4 @@ void fg_remember_step(const fg_plan *plan, fg_optimizer *optimizer, fg_verdict f
         }
         plan->net->layer[l].norm_bound = sqrt(weight) + sqrt(update);
     }
-    if (first == FG_TRY_FIRST && !gradients_are_certain(plan, &bounds_of[plan->net->kernels->dtype]))
-        optimizer->state_is_extreme = 1;
 }

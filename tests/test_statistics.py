@@ -47,7 +47,7 @@ def norms(arrays):
 
 def expected_statistics(net, case):
     """Return what the exposed arrays give (deriv_mean is that of float64 slopes), and the gradients of the weights."""
-    plan = _core.Plan(net.core, len(case.X), "gradients")
+    plan = _core.Plan(net._network, len(case.X), "gradients")
     X, y = case.X.astype(net.dtype), case.y if case.y.dtype == np.int64 else case.y.astype(net.dtype)
     plan.gradients(X, y, case.loss)
     table = {name: [] for name in STATISTICS}

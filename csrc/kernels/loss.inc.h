@@ -146,7 +146,7 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, tall
         v_store(exponentials + c, e);
         tally_add(&rest_sum, v_select(m_and(m_first(n), m_not(column_is(s.top, c))), e, v_zero()));
         tally_add(&target_sum, y);
-        tally_add_product(&distance_sum, y, v_select(v_eq(y, v_zero()), v_zero(), largest - z));
+        tally_add_times_difference(&distance_sum, y, largest, v_select(v_eq(y, v_zero()), largest, z));
     }
     rest = tally_total(&rest_sum);
     log_sum = log1p(rest);

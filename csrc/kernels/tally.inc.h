@@ -36,6 +36,16 @@ static inline void tally_add_product(tally *t, vec a, vec b) {
         t->part[i] = d_fma(wide_a[i], wide_b[i], t->part[i]);
 }
 
+/* Adds a * (b - c), subtracted and multiplied in float64. */
+static inline void tally_add_times_difference(tally *t, vec a, vec b, vec c) {
+    dvec wide_a[DVECS], wide_b[DVECS], wide_c[DVECS];
+    v_widen(a, wide_a);
+    v_widen(b, wide_b);
+    v_widen(c, wide_c);
+    for (int i = 0; i < DVECS; i++)
+        t->part[i] = d_fma(wide_a[i], wide_b[i] - wide_c[i], t->part[i]);
+}
+
 #if FG_REAL_BITS == 32
 static inline int squares_are_trusted(vec sum) {
     return !m_any(m_not(m_and(v_le(v_set1(0x1p-90f), sum), v_le(sum, v_set1(0x1p126f)))));

@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from fastgrad import init, losses, ops, optim, reference, telemetry
+from fastgrad import init, losses, ops, optim, plot, reference, telemetry
 from fastgrad.config import cpu_info, force_isa, get_num_threads, set_num_threads
 from fastgrad.errors import DivergenceError, NotFittedError
 from fastgrad.gradients import Gradients
@@ -33,6 +33,7 @@ __all__ = [
     "losses",
     "ops",
     "optim",
+    "plot",
     "reference",
     "set_num_threads",
     "telemetry",

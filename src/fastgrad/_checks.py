@@ -78,7 +78,9 @@ def real_array(name: str, value: npt.ArrayLike) -> Array:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{name}: got rows of different lengths, wants a rectangular array") from error
+        ragged = "inhomogeneous" in str(error)
+        got = "rows of different lengths" if ragged else f"{type(value).__name__}, which NumPy cannot read ({error})"
+        raise ValueError(f"{name}: got {got}, wants a rectangular array") from error
     if np.ma.is_masked(value):
         raise ValueError(f"{name}: got masked entries, wants an array without a mask")
     if array.dtype.kind not in "biuf":

@@ -5,25 +5,17 @@ cdef extern from "fastgrad.h" nogil:
     ctypedef enum fg_status:
         FG_OK
         FG_ERR_MEMORY
-        FG_ERR_DIVERGED
     ctypedef enum fg_dtype:
         FG_F32
         FG_F64
     ctypedef enum fg_isa:
-        FG_SCALAR
-        FG_ISAS
+        pass
     ctypedef enum fg_activation:
         FG_ACTIVATIONS
     ctypedef enum fg_loss:
         FG_LOSSES
     ctypedef enum fg_optimizer_kind:
-        FG_OPTIMIZER_sgd
-        FG_OPTIMIZER_sgd_momentum
-        FG_OPTIMIZER_adam
-        FG_OPTIMIZER_rmsprop
-        FG_OPTIMIZER_rmsprop_momentum
-        FG_OPTIMIZER_rmsprop_centered
-        FG_OPTIMIZER_rmsprop_centered_momentum
+        FG_OPTIMIZERS
     ctypedef enum fg_statistic:
         FG_STATISTICS
     ctypedef enum fg_unary:
@@ -54,6 +46,7 @@ cdef extern from "fastgrad.h" nogil:
         const int64_t *order
 
     const char *fg_activation_name(fg_activation)
+    const char *fg_optimizer_name(fg_optimizer_kind)
     const char *fg_loss_name(fg_loss)
     const char *fg_statistic_name(fg_statistic)
     const char *fg_unary_name(fg_unary)
@@ -103,6 +96,7 @@ cdef extern from "fastgrad.h" nogil:
                          void *gradient, double *value)
     fg_status fg_op_update(fg_isa, fg_dtype, const fg_optimizer_config *, int64_t steps, int64_t rows, int64_t columns,
                            void *w, const void *gradient, void *const *states, double *norms)
+    double fg_seconds()
     double fg_fma_peak(fg_isa, fg_dtype, double seconds)
     int64_t fg_allocations()
     int64_t fg_first_nonfinite(fg_dtype, int64_t n, const void *x)

@@ -3,7 +3,7 @@
 """The boundary between Python and the C engine.
 
 Every array is checked here for dtype, shape and contiguity before the engine sees its address; the GIL is released
-while the engine works, and a status becomes an exception in one place. Meanings (finite data, labels in range, names)
+while a network computes, and a status becomes an exception in one place. Meanings (finite data, labels in range, names)
 are the callers' business: the modules above check them and give better messages.
 """
 import threading
@@ -11,14 +11,14 @@ import threading
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
 
 cdef enum:
     ANY = -1
-    STEPS_BETWEEN_SIGNALS = 64  # so that Ctrl-C ends a long run
+
+cdef double LONGEST_CALL = 0.05  # seconds, after which a loop over steps or rows returns, so that signals are heard
 
 
 cdef class Pinned:
@@ -74,15 +74,7 @@ ACTIVATIONS = numbered([fg_activation_name(<fg_activation> i).decode() for i in 
 LOSSES = numbered([fg_loss_name(<fg_loss> i).decode() for i in range(<int> FG_LOSSES)])
 STATISTICS = tuple([fg_statistic_name(<fg_statistic> i).decode() for i in range(<int> FG_STATISTICS)])
 UNARIES = numbered([fg_unary_name(<fg_unary> i).decode() for i in range(<int> FG_UNARIES)])
-OPTIMIZERS = {
-    "sgd": FG_OPTIMIZER_sgd,
-    "sgd_momentum": FG_OPTIMIZER_sgd_momentum,
-    "adam": FG_OPTIMIZER_adam,
-    "rmsprop": FG_OPTIMIZER_rmsprop,
-    "rmsprop_momentum": FG_OPTIMIZER_rmsprop_momentum,
-    "rmsprop_centered": FG_OPTIMIZER_rmsprop_centered,
-    "rmsprop_centered_momentum": FG_OPTIMIZER_rmsprop_centered_momentum,
-}
+OPTIMIZERS = numbered([fg_optimizer_name(<fg_optimizer_kind> i).decode() for i in range(<int> FG_OPTIMIZERS)])
 
 
 def cpu_brand():
@@ -141,6 +133,8 @@ cdef class Network:
 
     def __cinit__(self, str isa, str dtype, tuple sizes, tuple activations, bint has_bias):
         cdef int layers = len(activations), i
+        if layers < 1 or len(sizes) != layers + 1:
+            raise ValueError(f"sizes: got {len(sizes)} entries for {layers} activations")
         cdef int64_t *c_sizes = <int64_t *> malloc((layers + 1) * sizeof(int64_t))
         cdef fg_activation *c_activations = <fg_activation *> malloc(layers * sizeof(fg_activation))
         try:
@@ -162,10 +156,19 @@ cdef class Network:
     def __dealloc__(self):
         fg_network_destroy(self.handle)
 
+    cdef int require_layer(self, int layer) except -1:
+        if layer < 0 or layer >= self.layers:
+            raise IndexError(f"layer: got {layer}, the network has layers 0 to {self.layers - 1}")
+        return 0
+
     cdef Pinned matrix(self, int layer, object array, bint writable):
+        self.require_layer(layer)
         return pin(array, "weights", self.kind, 2, self.sizes[layer], self.sizes[layer + 1], writable)
 
     cdef Pinned vector(self, int layer, object array, bint writable):
+        self.require_layer(layer)
+        if not self.has_bias:
+            raise ValueError("bias: the network has none")
         return pin(array, "bias", self.kind, 1, self.sizes[layer + 1], ANY, writable)
 
     def set_weights(self, int layer, object array):
@@ -203,7 +206,7 @@ cdef class Optimizer:
     cdef fg_optimizer *handle
     cdef Network network
 
-    def __cinit__(self, Network network, dict options):
+    def __cinit__(self, Network network not None, dict options):
         cdef fg_optimizer_config config = optimizer_config(options)
         raise_for(fg_optimizer_create(&self.handle, network.handle, &config))
         self.network = network
@@ -222,7 +225,7 @@ cdef class Data:
     cdef fg_batch batch
     cdef bint has_labels
 
-    def __cinit__(self, Network network, object x, object y=None, object order=None):
+    def __cinit__(self, Network network not None, object x, object y=None, object order=None):
         self.x = pin(x, "X", network.kind, 2, ANY, network.n_inputs)
         cdef Py_ssize_t rows = self.x.view.shape[0]
         self.batch.inputs = self.x.view.buf
@@ -266,7 +269,7 @@ cdef class Plan:
     cdef fg_plan_mode mode
     cdef readonly int64_t rows  # of the last forward pass
 
-    def __cinit__(self, Network network, int64_t capacity, str mode):
+    def __cinit__(self, Network network not None, int64_t capacity, str mode):
         self.mode = {"inference": FG_INFERENCE, "training": FG_TRAINING, "gradients": FG_GRADIENTS}[mode]
         raise_for(fg_plan_create(&self.handle, network.handle, capacity, self.mode))
         self.network, self.capacity, self.threads = network, capacity, fg_threads()
@@ -281,58 +284,66 @@ cdef class Plan:
             raise ValueError("mode: the plan was made for less than this")
         return 0
 
-    def forward(self, object x, object out):
-        """Forward pass to `out`; an inference plan takes any number of rows, as many at a time as it has room for."""
+    def forward(self, object x, object out, int64_t first=0):
+        """Forward pass of rows from `first` to `out`. An inference plan takes any number of rows.
+
+        Returns the first row not done: all are, unless that took longer than LONGEST_CALL.
+        """
         cdef Data data = Data(self.network, x)
         cdef int64_t total = data.batch.rows
         cdef fg_batch batch = data.batch
         cdef Pinned outputs = pin(out, "out", self.network.kind, 2, total, self.network.n_outputs, True)
         cdef char *to = <char *> outputs.view.buf
+        cdef double end = fg_seconds() + LONGEST_CALL
         self.require(min(total, self.capacity) if self.mode == FG_INFERENCE else total, FG_INFERENCE)
+        if first < 0 or first >= total:
+            raise ValueError(f"first: got {first}, wants a row of X, 0 to {total - 1}")
+        batch.first, batch.rows = first, 0
         with self.network.lock:
             with nogil:
-                while batch.first < total:
+                while batch.first < total and (batch.rows == 0 or fg_seconds() < end):
                     batch.rows = min(self.capacity, total - batch.first)
                     fg_plan_forward(self.handle, &batch, to + batch.first * outputs.view.strides[0])
                     batch.first += batch.rows
             self.rows = batch.rows
+        return batch.first
 
     def steps(self, object x, object y, object order, int64_t batch_size, str loss, Optimizer optimizer,
-              object losses, object statistics):
-        """Train on consecutive batches of `order` (or of x), one for each entry of `losses`.
+              object losses, object statistics, int64_t first=0):
+        """Train on consecutive batches of `order` (or of x), one for each entry of `losses`, from step `first` on.
 
-        Returns the number of steps done: fewer than asked where the loss of the next is not finite; that loss is in its
-        place in `losses`.
+        Returns the number of the first step not done: all are, unless that took longer than LONGEST_CALL. It is
+        `first` itself where that step was refused; the refused step's loss is in its place in `losses`.
         """
         cdef Data data = Data(self.network, x, y, order)
         cdef Pinned values = pin(losses, "losses", DOUBLE, 1, ANY, ANY, True)
-        cdef int64_t count = values.view.shape[0], total = data.batch.rows, done = 0
+        cdef int64_t count = values.view.shape[0], total = data.batch.rows, done = first
         cdef Pinned rows = pin(statistics, "statistics", DOUBLE, 3, count, COUNT_OF_STATISTICS, True)
         cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
         cdef fg_status status = FG_OK
+        cdef double end = fg_seconds() + LONGEST_CALL
         cdef double *value = <double *> values.view.buf
         cdef double *row = <double *> rows.view.buf
         cdef int64_t row_size = COUNT_OF_STATISTICS * self.network.layers
         if rows.view.shape[2] != self.network.layers:
             raise ValueError(f"statistics: got {rows.view.shape[2]} layers, wants {self.network.layers}")
-        if optimizer.network is not self.network:
+        if optimizer is None or optimizer.network is not self.network:
             raise ValueError("optimizer: belongs to another network")
         if batch_size < 1 or count != (total + batch_size - 1) // batch_size:
             raise ValueError(f"losses: got {count} entries for {total} rows in batches of {batch_size}")
+        if first < 0 or first >= count:
+            raise ValueError(f"first: got {first}, wants a step, 0 to {count - 1}")
         data.require_targets(kind)
         self.require(min(batch_size, total), FG_TRAINING)
         cdef fg_batch batch = data.batch
         with self.network.lock:
             with nogil:
-                while done < count and status == FG_OK:
+                while done < count and status == FG_OK and (done == first or fg_seconds() < end):
                     batch.first = done * batch_size
                     batch.rows = min(batch_size, total - batch.first)
                     status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, value + done,
                                           row + done * row_size)
                     done += status == FG_OK
-                    if done % STEPS_BETWEEN_SIGNALS == 0:
-                        with gil:
-                            PyErr_CheckSignals()
         return done
 
     def loss(self, object x, object y, str loss):
@@ -390,6 +401,7 @@ cdef class Plan:
 
     cdef Pinned level(self, int layer, object out):
         self.require(self.rows, FG_TRAINING)
+        self.network.require_layer(layer)
         return pin(out, "out", self.network.kind, 2, self.rows, self.network.sizes[layer + 1], True)
 
     def activation(self, int layer, object out):

@@ -40,12 +40,16 @@ def _is_ready(array: object, dtype: str, columns: int) -> TypeGuard[Array]:
         and array.ndim == 2
         and array.shape[1] == columns
         and array.shape[0] > 0
-        and array.flags.carray
+        and _is_plain(array)
     )
 
 
 def _are_labels(array: object, n: int) -> TypeGuard[Array]:
-    return type(array) is np.ndarray and array.shape == (n,) and array.dtype == np.int64 and array.flags.carray
+    return type(array) is np.ndarray and array.shape == (n,) and array.dtype == np.int64 and _is_plain(array)
+
+
+def _is_plain(array: Array) -> bool:
+    return array.flags.c_contiguous and array.flags.aligned
 
 
 class PlanKeeper:

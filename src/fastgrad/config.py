@@ -1,7 +1,7 @@
 """The machine and the process: which instruction set the kernels use, and how many threads.
 
 Environment, read once at import: FASTGRAD_ISA (may only lower what the machine has), FASTGRAD_NUM_THREADS, then
-OMP_NUM_THREADS. A value that cannot be honoured is an error, not a guess.
+OMP_NUM_THREADS. A value of ours that cannot be honoured is an error, not a guess.
 """
 
 import os
@@ -39,12 +39,12 @@ def _threads_from_environment() -> None:
         number = text.split(",")[0].strip()  # OpenMP allows one number for each nesting level
         if not number:
             continue
-        # OMP_NUM_THREADS was meant for others too: more than the engine can use is no mistake there.
-        most = _MOST_THREADS if name.startswith("FASTGRAD") else 2**31 - 1
-        if not number.isdecimal() or not 1 <= int(number) <= most:
-            raise ValueError(f"{name}: got {text!r}, wants a whole number, 1 to {most}")
-        _core.set_threads(int(number))
-        return
+        valid = number.isdecimal() and int(number) >= 1
+        if name.startswith("FASTGRAD") and not (valid and int(number) <= _MOST_THREADS):
+            raise ValueError(f"{name}: got {text!r}, wants a whole number, 1 to {_MOST_THREADS}")
+        if valid:  # OMP_NUM_THREADS was set for others: what makes no sense here is no mistake there
+            _core.set_threads(min(int(number), _MOST_THREADS))
+            return
 
 
 _highest = _isa_from_environment()

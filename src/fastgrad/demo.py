@@ -118,15 +118,18 @@ def train(recipe: Recipe, digits: Digits, epochs: int, seed: int, out: TextIO) -
     progress = _Progress(recipe.title, epochs, out)
     seconds, samples_per_second = 0.0, math.nan
     trainer, current_lr = None, math.nan
+    steps = math.ceil(len(digits.X) / BATCH_SIZE)
     for epoch in range(epochs):
         lr = next(lr for share, lr in SCHEDULE if epoch < max(1.0, share * epochs))
         if trainer is None or lr != current_lr:
             trainer, current_lr = Trainer(net, "cross_entropy", AdamW(lr=lr, weight_decay=WEIGHT_DECAY)), lr
         start = time.perf_counter()
-        loss = trainer.run_epoch(digits.X, digits.y, BATCH_SIZE, True, history)
+        trainer.run(digits.X, digits.y, steps=steps, batch_size=BATCH_SIZE, history=history)
         seconds += time.perf_counter() - start
         samples_per_second = (epoch + 1) * len(digits.X) / seconds
-        progress.tell(epoch + 1, loss, samples_per_second, samples_per_second * flops / 1e9)
+        progress.tell(
+            epoch + 1, float(history.loss[-steps:].mean()), samples_per_second, samples_per_second * flops / 1e9
+        )
     last_epoch = history.telemetry["grad_norm"][-(len(history) // epochs) :]
     with np.errstate(divide="ignore"):
         log10_gradients = np.log10(np.median(last_epoch, axis=0))

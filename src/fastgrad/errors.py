@@ -19,7 +19,7 @@ class DivergenceError(ArithmeticError):
     loss : float
         The loss of that step; finite where only the update is not.
     history : History
-        The steps before it.
+        The steps that the same call did before it.
     """
 
     def __init__(self, step: int, loss: float, history: History) -> None:
@@ -34,3 +34,6 @@ class DivergenceError(ArithmeticError):
         self.step = step
         self.loss = loss
         self.history = history
+
+    def __reduce__(self) -> tuple[type["DivergenceError"], tuple[int, float, History]]:
+        return type(self), (self.step, self.loss, self.history)

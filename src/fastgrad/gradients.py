@@ -26,7 +26,8 @@ class Gradients:
     input : (n, n_features) array
         dL/dX.
     log10_norm : (layers,) float64 array
-        log10 of the Frobenius norm of each dL/dW_l; -inf for an exact zero.
+        log10 of the Frobenius norm of each dL/dW_l; -inf for an exact zero. The norm's square must fit float64: below
+        1e-154 it reads 0.
     """
 
     weights: list[Array]

@@ -3,6 +3,7 @@
 Arithmetic is the engine's; this module names things, checks arguments and moves whole arrays.
 """
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -57,10 +58,11 @@ class MLP:
     weights : sequence of (fan_in, fan_out) arrays
     biases : sequence of (fan_out,) arrays
         Reading gives a fresh read-only array; assigning a whole array replaces it, also for existing Trainers.
-    sizes, activations, dtype, seed
-        As given, one activation for each layer.
-    isa : str
-        Instruction set, chosen when the network was made.
+
+    Notes
+    -----
+    A network can be copied and pickled: its weights go along, the state of Trainers does not. One thread at a time
+    computes with a network; others wait.
 
     Examples
     --------
@@ -81,23 +83,25 @@ class MLP:
         dtype: npt.DTypeLike = "float32",
         seed: int = 0,
     ) -> None:
-        self.sizes = _checked_sizes(sizes)
-        layers = len(self.sizes) - 1
-        self.activations = _checked_activations(activation, output_activation, layers)
-        self.dtype: str = _checks.float_dtype("dtype", dtype).name
-        self.seed = _checks.integer("seed", seed, at_least=0, below=2**63)
+        self._sizes = _checked_sizes(sizes)
+        layers = len(self._sizes) - 1
+        self._activations = _checked_activations(activation, output_activation, layers)
+        self._dtype: str = _checks.float_dtype("dtype", dtype).name
+        self._seed = _checks.integer("seed", seed, at_least=0, below=2**63)
         bias = _checks.boolean("bias", bias)
         rules = _one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
         first = [self._first_weights(rule, layer) for layer, rule in enumerate(rules)]
-        self.core = _core.Network(config.active_isa(), self.dtype, self.sizes, self.activations, bias)
-        self._weights = Parameters("weights", list(pairwise(self.sizes)), self.core)
-        self._biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], self.core)
+        self._network = _core.Network(config.active_isa(), self.dtype, self.sizes, self.activations, bias)
+        self._weights = Parameters("weights", list(pairwise(self.sizes)), self._network)
+        self._biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], self._network)
         for layer, weights in enumerate(first):
             self._weights[layer] = weights
-        self.trained_loss: str | None = None
-        self._inference = PlanKeeper(self.core, "inference")
-        self._losses = PlanKeeper(self.core, "training")
-        self._gradients = PlanKeeper(self.core, "gradients")
+        self._trained_loss: str | None = None
+        self._trained_flat = False
+        self._trainers = 0
+        self._inference = PlanKeeper(self._network, "inference")
+        self._losses = PlanKeeper(self._network, "training")
+        self._gradients = PlanKeeper(self._network, "gradients")
         self._forward_plan: _core.Plan | None = None
 
     def _first_weights(self, rule: Init, layer: int) -> Array:
@@ -105,6 +109,26 @@ class MLP:
         rng = layer_rng(self.seed, layer)
         activation = self.activations[layer]
         return initialise(rule, fan_in, fan_out, activation=activation, dtype=self.dtype, rng=rng, layer=layer)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Features of the input, then units of each layer."""
+        return self._sizes
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """The activation of each layer, the last one's included."""
+        return self._activations
+
+    @property
+    def dtype(self) -> str:
+        """Of parameters, activations and gradients."""
+        return self._dtype
+
+    @property
+    def seed(self) -> int:
+        """What first weights and orders of batches are drawn from."""
+        return self._seed
 
     @property
     def weights(self) -> Parameters:
@@ -119,7 +143,7 @@ class MLP:
     @property
     def isa(self) -> str:
         """Instruction set of this network's kernels."""
-        return self.core.isa
+        return self._network.isa
 
     @property
     def n_parameters(self) -> int:
@@ -139,7 +163,7 @@ class MLP:
         validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         progress: bool = False,
     ) -> History:
-        """Train on all of X, `epochs` times.
+        """Train on all of X, `epochs` times, with a new Trainer: the optimizer's state starts afresh.
 
         Parameters
         ----------
@@ -168,7 +192,7 @@ class MLP:
         ValueError, TypeError
             Bad data or arguments; nothing has changed.
         DivergenceError
-            A loss is not finite; the weights are those before that step.
+            A loss or an update is not finite; the weights are those before that step.
         """
         trainer = Trainer(self, loss, optimizer)
         epochs = _checks.integer("epochs", epochs, at_least=1)
@@ -177,12 +201,13 @@ class MLP:
         inputs, targets = self._checked(X, y, loss)
         batch_size = min(batch_size, len(inputs))
         held_out = None if validation_data is None else self._checked_validation(validation_data, loss)
-        history = History(self.core.layers)
+        history = History(self._network.layers)
         for epoch in range(epochs):
             start = time.perf_counter()
-            mean = trainer.run_epoch(inputs, targets, batch_size, shuffle, history)
+            mean = trainer._epoch(inputs, targets, batch_size, shuffle, history)
             validation = None if held_out is None else self._mean_loss(*held_out, loss)
             history.epochs.append(Epoch(epoch, mean, validation, time.perf_counter() - start))
+            self.remember_training(loss, y)
             if progress:
                 print(_progress_line(history.epochs[-1], epochs, len(inputs)), flush=True)
         return history
@@ -205,11 +230,14 @@ class MLP:
         inputs = self._checked_inputs(X)
         out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
         if training:
-            with self.core.lock:
+            with self._network.lock:
                 self._forward_plan = self._gradients.for_rows(len(inputs))
                 self._forward_plan.forward(inputs, out)
             return out
-        self._inference.for_rows(_FORWARD_ROWS).forward(inputs, out)
+        plan = self._inference.for_rows(_FORWARD_ROWS)
+        done = 0
+        while done < len(inputs):
+            done = plan.forward(inputs, out, done)
         return out
 
     def backward(self, dL_doutput: npt.ArrayLike) -> Gradients:
@@ -226,7 +254,7 @@ class MLP:
             No forward pass in training mode came before, or the shape is not that of its output.
         """
         gradient = checked_inputs(dL_doutput, self.sizes[-1], self.dtype, "dL_doutput")
-        with self.core.lock:
+        with self._network.lock:
             plan = self._forward_plan
             if plan is None:
                 raise ValueError("backward: got no forward pass, wants forward(X, training=True) before it")
@@ -245,16 +273,25 @@ class MLP:
             As in `fit`, one batch.
         loss : str
             One of `fastgrad.losses.LOSSES`.
+
+        Returns
+        -------
+        (float, Gradients)
+
+        Raises
+        ------
+        ValueError, TypeError
+            Bad data.
         """
         inputs, targets = self._checked(X, y, losses.check_loss(loss))
-        with self.core.lock:
+        with self._network.lock:
             plan = self._gradients.for_rows(len(inputs))
             self._forward_plan = None
             value = plan.gradients(inputs, targets, loss)
             return value, read_gradients(plan)
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
-        """Return the loss of X and y as one batch, changing nothing; arguments as in `gradients`."""
+        """Return the loss of X and y as one batch, changing nothing; arguments and errors as in `gradients`."""
         return self._mean_loss(*self._checked(X, y, losses.check_loss(loss)), loss)
 
     def predict(self, X: npt.ArrayLike) -> Array:
@@ -264,7 +301,7 @@ class MLP:
         -------
         array
             (n,) class numbers after training with "cross_entropy"; (n, n_outputs) of 0 and 1 after
-            "binary_cross_entropy"; else the (n, n_outputs) outputs.
+            "binary_cross_entropy"; else the (n, n_outputs) outputs. (n,) where the targets of training were so.
 
         Raises
         ------
@@ -276,10 +313,16 @@ class MLP:
         if kind == "cross_entropy":
             classes: Array = outputs.argmax(axis=1)
             return classes
-        return (outputs > 0).astype(np.int64) if kind == "binary_cross_entropy" else outputs
+        told = (outputs > 0).astype(np.int64) if kind == "binary_cross_entropy" else outputs
+        return told[:, 0] if self._trained_flat else told
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
-        """Return (n, n_outputs) probabilities, after training with "cross_entropy" or "binary_cross_entropy".
+        """Return probabilities, after training with "cross_entropy" or "binary_cross_entropy".
+
+        Returns
+        -------
+        (n, n_outputs) array
+            Of each class; or of a 1 in each output after "binary_cross_entropy", (n,) where its targets were so.
 
         Raises
         ------
@@ -294,8 +337,11 @@ class MLP:
         if kind not in ("cross_entropy", "binary_cross_entropy"):
             raise ValueError(f"predict_proba: got a network trained with {kind!r}, wants a cross-entropy loss")
         outputs = self.forward(X)
-        probabilities: Array = softmax(outputs, axis=1) if kind == "cross_entropy" else expit(outputs)
-        return probabilities
+        if kind == "cross_entropy":
+            classes: Array = softmax(outputs, axis=1)
+            return classes
+        probabilities: Array = expit(outputs)
+        return probabilities[:, 0] if self._trained_flat else probabilities
 
     def summary(self) -> str:
         """Return a table of the layers: shape, activation, parameters, and the FLOPs of a training step per sample."""
@@ -315,9 +361,34 @@ class MLP:
         return f"MLP({shape}, {self.activations[0]}, {self.dtype}, {self.n_parameters:,} parameters)"
 
     def _trained(self, method: str) -> str:
-        if self.trained_loss is None:
+        if self._trained_loss is None:
             raise NotFittedError(f"{method}: got a network that has not been trained; call fit first, or use forward")
-        return self.trained_loss
+        return self._trained_loss
+
+    def new_trainer(self) -> tuple[_core.Network, int]:
+        """Return the engine's network and the number of this Trainer, which numbers its stream of random orders."""
+        self._trainers += 1
+        return self._network, self._trainers - 1
+
+    def remember_training(self, loss: str, y: npt.ArrayLike) -> None:
+        """Note the loss of a step done and whether its targets were flat: it decides what `predict` tells."""
+        self._trained_loss = loss
+        self._trained_flat = loss != "cross_entropy" and np.ndim(y) == 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        options = {"sizes": self.sizes, "dtype": self.dtype, "seed": self.seed, "bias": bool(self.biases)}
+        options |= {"activation": self.activations[:-1], "output_activation": self.activations[-1]}
+        trained = {name: getattr(self, name) for name in ("_trained_loss", "_trained_flat", "_trainers")}
+        return {"options": options, "weights": list(self.weights), "biases": list(self.biases), "trained": trained}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        MLP.__init__(self, **state["options"], init=state["weights"])
+        for layer, bias in enumerate(state["biases"]):
+            self.biases[layer] = bias
+        self.__dict__.update(state["trained"])
+
+    def __copy__(self) -> "MLP":
+        return copy.deepcopy(self)
 
     def _checked_inputs(self, X: npt.ArrayLike) -> Array:
         return checked_inputs(X, self.sizes[0], self.dtype)

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from fastgrad import _checks, _core, losses, optim
 from fastgrad.config import active_isa
-from fastgrad.train import core_options
 
 Array = npt.NDArray[Any]
 
@@ -148,7 +147,7 @@ def update(
     steps : int
         How many steps came before, >= 0.
     """
-    options = core_options(optim.resolve(optimizer))
+    options = optim.core_options(optim.resolve(optimizer))
     given, dtype = _first("w", w, 2)
     weights = given.copy()
     gradient = _another("gradient", gradient, dtype, weights.shape)

@@ -7,7 +7,7 @@ In the formulas g is the gradient of the loss, w a weight or a bias, t the step 
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastgrad import _checks
 
@@ -193,6 +193,34 @@ def resolve(optimizer: Optimizer | str) -> Optimizer:
     if isinstance(optimizer, type):
         raise TypeError(f"optimizer: got the class {optimizer.__name__}, wants an instance such as Adam(lr=1e-3)")
     return OPTIMIZERS[_checks.choice("optimizer", optimizer, OPTIMIZERS)]()
+
+
+def core_options(optimizer: Optimizer) -> dict[str, Any]:
+    """Return an optimizer's numbers as the engine takes them."""
+    options: dict[str, Any] = {
+        "lr": optimizer.lr,
+        "weight_decay": optimizer.weight_decay,
+        "decoupled": isinstance(optimizer, AdamW),
+        "momentum": 0.0,
+        "dampening": 0.0,
+        "nesterov": False,
+        "beta1": 0.0,
+        "beta2": 0.0,
+        "eps": 0.0,
+    }
+    if isinstance(optimizer, SGD):
+        options |= {
+            "kind": "sgd_momentum" if optimizer.momentum else "sgd",
+            "momentum": optimizer.momentum,
+            "dampening": optimizer.dampening,
+            "nesterov": optimizer.nesterov,
+        }
+    elif isinstance(optimizer, Adam):
+        options |= {"kind": "adam", "beta1": optimizer.betas[0], "beta2": optimizer.betas[1], "eps": optimizer.eps}
+    else:
+        kind = "rmsprop" + "_centered" * optimizer.centered + "_momentum" * bool(optimizer.momentum)
+        options |= {"kind": kind, "beta2": optimizer.alpha, "eps": optimizer.eps, "momentum": optimizer.momentum}
+    return options
 
 
 def _set_number(options: Optimizer, field: str, **limits: float) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 RING = 32
-_SHUFFLE_STREAM = 2**63  # beyond the number of any layer
+_FIRST_SHUFFLE_STREAM = 2**63  # beyond the number of any layer
 
 
 class Trainer:
@@ -55,18 +55,34 @@ class Trainer:
     """
 
     def __init__(self, net: "MLP", loss: str, optimizer: optim.Optimizer | str = "adam") -> None:
-        if not hasattr(net, "core"):
+        if not hasattr(net, "new_trainer"):
             raise TypeError(f"net: got {type(net).__name__}, wants an MLP")
-        self.net = net
-        self.loss = losses.check_loss(loss)
-        self.optimizer = optim.resolve(optimizer)
-        self._network = net.core
-        self._state = _core.Optimizer(self._network, core_options(self.optimizer))
+        self._net = net
+        self._loss = losses.check_loss(loss)
+        self._optimizer = optim.resolve(optimizer)
+        self._network, stream = net.new_trainer()
+        self._state = _core.Optimizer(self._network, optim.core_options(self._optimizer))
         self._plans = PlanKeeper(self._network, "training")
         self._ring = np.full((RING, len(STATISTICS), self._network.layers), math.nan)
         self._values = np.empty(RING)
         self._slots = [(self._values[i : i + 1], self._ring[i : i + 1]) for i in range(RING)]
-        self._shuffler = np.random.Generator(np.random.Philox(key=np.array([net.seed, _SHUFFLE_STREAM], np.uint64)))
+        key = np.array([net.seed, _FIRST_SHUFFLE_STREAM + stream], np.uint64)
+        self._shuffler = np.random.Generator(np.random.Philox(key=key))
+
+    @property
+    def net(self) -> "MLP":
+        """The network that is trained."""
+        return self._net
+
+    @property
+    def loss(self) -> str:
+        """The loss's name."""
+        return self._loss
+
+    @property
+    def optimizer(self) -> optim.Optimizer:
+        """The optimizer's numbers."""
+        return self._optimizer
 
     @property
     def steps(self) -> int:
@@ -93,16 +109,25 @@ class Trainer:
         ValueError, TypeError
             Bad data; nothing has changed.
         DivergenceError
-            The loss is not finite; nothing has changed.
+            The loss or the update is not finite; nothing has changed.
         """
-        x, y = self._checked(x, y)
-        value, row = self._slots[self.steps % RING]
-        if not self._do_steps(x, y, None, len(x), value, row):
-            raise DivergenceError(self.steps, float(value[0]), History(self._network.layers))
-        return float(value[0])
+        x, targets = self._checked(x, y)
+        with self._network.lock:
+            value, row = self._slots[self.steps % RING]
+            if not self._plans.for_rows(len(x)).steps(x, targets, None, len(x), self._loss, self._state, value, row):
+                raise DivergenceError(self.steps, float(value[0]), History(self._network.layers))
+            self._net.remember_training(self._loss, y)
+            return float(value[0])
 
     def run(
-        self, X: npt.ArrayLike, y: npt.ArrayLike, *, steps: int, batch_size: int = 32, shuffle: bool = True
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        steps: int,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        history: History | None = None,
     ) -> History:
         """Do many steps in one call, passing over the data as often as it takes.
 
@@ -116,37 +141,41 @@ class Trainer:
             >= 1. The last batch of a pass may be shorter.
         shuffle : bool
             Draw a new order for each pass, from the network's seed.
+        history : History, optional
+            Where to add these steps; a new one unless given.
 
         Returns
         -------
         History
-            Loss and statistics of these steps.
+            Loss and statistics of the steps; `history` where it was given.
 
         Raises
         ------
         ValueError, TypeError
             Bad data or arguments; nothing has changed.
         DivergenceError
-            A loss is not finite; the weights are those before that step.
+            A loss or an update is not finite; the weights are those before that step.
         """
-        X, y = self._checked(X, y)
+        inputs, targets = self._checked(X, y)
         shuffle = _checks.boolean("shuffle", shuffle)
         left = _checks.integer("steps", steps, at_least=1)
-        batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(X))
-        history = History(self._network.layers)
+        batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(inputs))
+        if history is None:
+            history = History(self._network.layers)
         while left:
-            wanted = min(left, -(-len(X) // batch_size))
-            self._pass_over(X, y, batch_size, wanted, shuffle, history)
+            wanted = min(left, -(-len(inputs) // batch_size))
+            self._pass_over(inputs, targets, batch_size, wanted, shuffle, history)
             left -= wanted
+        self._net.remember_training(self._loss, y)
         return history
 
-    def run_epoch(self, X: Array, y: Array, batch_size: int, shuffle: bool, history: History) -> float:
+    def _epoch(self, X: Array, y: Array, batch_size: int, shuffle: bool, history: History) -> float:
         """Pass once over checked data; return the mean loss over its samples (their sum for "l2_norm")."""
         steps = -(-len(X) // batch_size)
         values = self._pass_over(X, y, batch_size, steps, shuffle, history)
         sizes = np.full(steps, batch_size)
         sizes[-1] = len(X) - batch_size * (steps - 1)
-        return float(values.sum() if self.loss == "l2_norm" else values @ sizes / len(X))
+        return float(values.sum() if self._loss == "l2_norm" else values @ sizes / len(X))
 
     @property
     def stats(self) -> LayerStats:
@@ -163,58 +192,29 @@ class Trainer:
         return LayerStats(self._ring[last % RING], last)
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
-        """Return the loss of X and y as one batch, changing nothing."""
-        return self.net.evaluate(X, y, loss=self.loss)
+        """Return the loss of X and y as one batch, changing nothing; see `MLP.evaluate`."""
+        return self._net.evaluate(X, y, loss=self._loss)
 
     def _checked(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
         inputs = checked_inputs(x, self._network.sizes[0], self._network.dtype, "X")
-        return inputs, checked_targets(self.loss, y, len(inputs), self._network.sizes[-1], self._network.dtype)
+        return inputs, checked_targets(self._loss, y, len(inputs), self._network.sizes[-1], self._network.dtype)
 
     def _pass_over(self, X: Array, y: Array, batch_size: int, steps: int, shuffle: bool, history: History) -> Array:
+        """Do one pass, in calls of the engine short enough for signals; what was done is recorded whatever ends it."""
         rows = min(len(X), steps * batch_size)
         order = self._shuffler.permutation(len(X))[:rows] if shuffle else np.arange(rows)
         values = np.empty(steps)
         statistics = np.empty((steps, len(STATISTICS), self._network.layers))
-        done = self._do_steps(X, y, order, batch_size, values, statistics)
-        history.append_chunk(values[:done], statistics[:done])
-        for back in range(1, min(RING, done) + 1):
-            self._ring[(self.steps - back) % RING] = statistics[done - back]
+        plan = self._plans.for_rows(batch_size)
+        done, after = 0, -1
+        try:
+            while done < steps and done != after:
+                after = done
+                done = plan.steps(X, y, order, batch_size, self._loss, self._state, values, statistics, done)
+        finally:
+            history.append_chunk(values[:done], statistics[:done])
+            for back in range(1, min(RING, done) + 1):
+                self._ring[(self.steps - back) % RING] = statistics[done - back]
         if done < steps:
             raise DivergenceError(self.steps, float(values[done]), history)
         return values
-
-    def _do_steps(
-        self, x: Array, y: Array, order: Array | None, batch_size: int, values: Array, statistics: Array
-    ) -> int:
-        plan = self._plans.for_rows(batch_size)
-        done = plan.steps(x, y, order, batch_size, self.loss, self._state, values, statistics)
-        self.net.trained_loss = self.loss
-        return done
-
-
-def core_options(optimizer: optim.Optimizer) -> dict[str, Any]:
-    """Return an optimizer's numbers as the engine takes them."""
-    options: dict[str, Any] = {
-        "lr": optimizer.lr,
-        "weight_decay": optimizer.weight_decay,
-        "decoupled": isinstance(optimizer, optim.AdamW),
-        "momentum": 0.0,
-        "dampening": 0.0,
-        "nesterov": False,
-        "beta1": 0.0,
-        "beta2": 0.0,
-        "eps": 0.0,
-    }
-    if isinstance(optimizer, optim.SGD):
-        options |= {
-            "kind": "sgd_momentum" if optimizer.momentum else "sgd",
-            "momentum": optimizer.momentum,
-            "dampening": optimizer.dampening,
-            "nesterov": optimizer.nesterov,
-        }
-    elif isinstance(optimizer, optim.Adam):
-        options |= {"kind": "adam", "beta1": optimizer.betas[0], "beta2": optimizer.betas[1], "eps": optimizer.eps}
-    else:
-        kind = "rmsprop" + "_centered" * optimizer.centered + "_momentum" * bool(optimizer.momentum)
-        options |= {"kind": kind, "beta2": optimizer.alpha, "eps": optimizer.eps, "momentum": optimizer.momentum}
-    return options
