@@ -4,6 +4,7 @@ An array that is already as the engine wants it is checked in compiled code and 
 slower way through `fastgrad.losses`, which converts it or says what is wrong.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeGuard
 
 import numpy as np
@@ -31,6 +32,16 @@ def checked_targets(loss: str, y: npt.ArrayLike, n: int, n_outputs: int, dtype: 
     elif loss == "cross_entropy" and _are_labels(y, n) and _core.first_bad_label(y, n_outputs) < 0:
         return y
     return losses.check_targets(loss, y, n, n_outputs, dtype)
+
+
+def checked_pair(name: str, data: object, check: Callable[..., tuple[Array, Array]]) -> tuple[Array, Array]:
+    """Return what `check(X, y)` makes of a pair (X, y); its errors name the pair."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise TypeError(f"{name}: got {type(data).__name__}, wants a pair (X, y)")
+    try:
+        return check(*data)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
 
 
 def _is_ready(array: object, dtype: str, columns: int) -> TypeGuard[Array]:

@@ -5,7 +5,7 @@ Arithmetic is the engine's; this module names things, checks arguments and moves
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core, config, losses, optim
-from fastgrad.batches import PlanKeeper, checked_inputs, checked_targets
+from fastgrad.batches import PlanKeeper, checked_inputs, checked_pair, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
 from fastgrad.init import Init, initialise, layer_rng
 from fastgrad.parameters import Parameters
+from fastgrad.shape import checked_activations, checked_sizes, count_parameters, one_each, table
 from fastgrad.telemetry import Epoch, History
 from fastgrad.train import Trainer
 
@@ -83,13 +84,13 @@ class MLP:
         dtype: npt.DTypeLike = "float32",
         seed: int = 0,
     ) -> None:
-        self._sizes = _checked_sizes(sizes)
+        self._sizes = checked_sizes(sizes)
         layers = len(self._sizes) - 1
-        self._activations = _checked_activations(activation, output_activation, layers)
+        self._activations = checked_activations(activation, output_activation, layers)
         self._dtype: str = _checks.float_dtype("dtype", dtype).name
         self._seed = _checks.integer("seed", seed, at_least=0, below=2**63)
         bias = _checks.boolean("bias", bias)
-        rules = _one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
+        rules = one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
         first = [self._first_weights(rule, layer) for layer, rule in enumerate(rules)]
         self._network = _core.Network(config.active_isa(), self.dtype, self.sizes, self.activations, bias)
         self._weights = Parameters("weights", list(pairwise(self.sizes)), self._network)
@@ -148,7 +149,7 @@ class MLP:
     @property
     def n_parameters(self) -> int:
         """Number of weights and biases."""
-        return sum((fan_in + bool(self.biases)) * out for fan_in, out in pairwise(self.sizes))
+        return count_parameters(self.sizes, bool(self.biases))
 
     def fit(
         self,
@@ -200,7 +201,9 @@ class MLP:
         shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)
         inputs, targets = self._checked(X, y, loss)
         batch_size = min(batch_size, len(inputs))
-        held_out = None if validation_data is None else self._checked_validation(validation_data, loss)
+        held_out = None
+        if validation_data is not None:
+            held_out = checked_pair("validation_data", validation_data, lambda *pair: self._checked(*pair, loss))
         history = History(self._network.layers)
         for epoch in range(epochs):
             start = time.perf_counter()
@@ -209,7 +212,7 @@ class MLP:
             history.epochs.append(Epoch(epoch, mean, validation, time.perf_counter() - start))
             self.remember_training(loss, y)
             if progress:
-                print(_progress_line(history.epochs[-1], epochs, len(inputs)), flush=True)
+                print(history.epochs[-1].line(epochs, len(inputs)), flush=True)
         return history
 
     def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
@@ -345,16 +348,7 @@ class MLP:
 
     def summary(self) -> str:
         """Return a table of the layers: shape, activation, parameters, and the FLOPs of a training step per sample."""
-        rows = [("layer", "shape", "activation", "parameters", "FLOPs/sample")]
-        for layer, (fan_in, out) in enumerate(pairwise(self.sizes)):
-            parameters = (fan_in + bool(self.biases)) * out
-            flops = (6 if layer else 4) * fan_in * out
-            rows.append((str(layer), f"{fan_in} x {out}", self.activations[layer], f"{parameters:,}", f"{flops:,}"))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        size = self.n_parameters * np.dtype(self.dtype).itemsize
-        lines.append(f"{self.n_parameters:,} parameters, {size / 2**20:.2f} MiB in {self.dtype}, kernels: {self.isa}")
-        return "\n".join(lines)
+        return table(self.sizes, self.activations, bool(self.biases), self.dtype, self.isa)
 
     def __repr__(self) -> str:
         shape = "-".join(map(str, self.sizes)) if len(self.sizes) <= 8 else f"{len(self.sizes) - 1} layers"
@@ -397,14 +391,6 @@ class MLP:
         inputs = self._checked_inputs(X)
         return inputs, checked_targets(loss, y, len(inputs), self.sizes[-1], self.dtype)
 
-    def _checked_validation(self, data: tuple[npt.ArrayLike, npt.ArrayLike], loss: str) -> tuple[Array, Array]:
-        if not isinstance(data, tuple | list) or len(data) != 2:
-            raise TypeError(f"validation_data: got {type(data).__name__}, wants a pair (X, y)")
-        try:
-            return self._checked(*data, loss)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"validation_data: {error}") from error
-
     def _mean_loss(self, inputs: Array, targets: Array, loss: str) -> float:
         plan = self._losses.for_rows(min(len(inputs), _FORWARD_ROWS))
         total = 0.0
@@ -413,36 +399,3 @@ class MLP:
             value = plan.loss(inputs[part], targets[part], loss)
             total += value if loss == "l2_norm" else value * len(inputs[part])
         return total if loss == "l2_norm" else total / len(inputs)
-
-
-def _checked_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    is_array = isinstance(sizes, np.ndarray) and sizes.ndim > 0
-    if isinstance(sizes, str | bytes | bytearray) or not (is_array or isinstance(sizes, Sequence)):
-        raise TypeError(f"sizes: got {type(sizes).__name__}, wants a sequence of integers")
-    if len(sizes) < 2:
-        raise ValueError(f"sizes: got {len(sizes)} entries, wants at least 2: features, then units of each layer")
-    return tuple(_checks.integer(f"sizes[{i}]", size, at_least=1, below=2**31) for i, size in enumerate(sizes))
-
-
-def _one_each(name: str, value: Any, count: int, one: Callable[[Any], bool]) -> list[Any]:
-    if one(value):
-        return [value] * count
-    if len(value) != count:
-        raise ValueError(f"{name}: got {len(value)} entries, wants {count}")
-    return list(value)
-
-
-def _checked_activations(hidden: Any, output: str, layers: int) -> tuple[str, ...]:
-    if not isinstance(hidden, str | list | tuple):
-        raise TypeError(f"activation: got {type(hidden).__name__}, wants a name or a sequence of names")
-    names = _one_each("activation", hidden, layers - 1, one=lambda given: isinstance(given, str))
-    if isinstance(hidden, str):
-        _checks.choice("activation", hidden, _core.ACTIVATIONS)
-    checked = [_checks.choice(f"activation[{i}]", name, _core.ACTIVATIONS) for i, name in enumerate(names)]
-    return (*checked, _checks.choice("output_activation", output, _core.ACTIVATIONS))
-
-
-def _progress_line(epoch: Epoch, epochs: int, samples: int) -> str:
-    validation = "" if epoch.validation_loss is None else f"  validation {epoch.validation_loss:.4f}"
-    speed = samples / max(epoch.seconds, 1e-9)
-    return f"epoch {epoch.epoch + 1}/{epochs}  loss {epoch.loss:.4f}{validation}  {speed:,.0f} samples/s"

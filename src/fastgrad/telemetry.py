@@ -187,6 +187,12 @@ class Epoch:
     validation_loss: float | None
     seconds: float
 
+    def line(self, epochs: int, samples: int) -> str:
+        """Return the epoch as a line of progress, one of `epochs` over that many samples."""
+        validation = "" if self.validation_loss is None else f"  validation {self.validation_loss:.4f}"
+        speed = samples / max(self.seconds, 1e-9)
+        return f"epoch {self.epoch + 1}/{epochs}  loss {self.loss:.4f}{validation}  {speed:,.0f} samples/s"
+
 
 class History:
     """What a training run left behind: the loss of each step, its epochs, and the telemetry.
