@@ -199,18 +199,17 @@ class MLP:
         epochs = _checks.integer("epochs", epochs, at_least=1)
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
         shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)
-        inputs, targets = self._checked(X, y, loss)
+        inputs, targets = trainer._checked(X, y)
         batch_size = min(batch_size, len(inputs))
         held_out = None
         if validation_data is not None:
-            held_out = checked_pair("validation_data", validation_data, lambda *pair: self._checked(*pair, loss))
+            held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, loss))
         history = History(self._network.layers)
         for epoch in range(epochs):
             start = time.perf_counter()
             mean = trainer._epoch(inputs, targets, batch_size, shuffle, history)
             validation = None if held_out is None else self._mean_loss(*held_out, loss)
             history.epochs.append(Epoch(epoch, mean, validation, time.perf_counter() - start))
-            self.remember_training(loss, y)
             if progress:
                 print(history.epochs[-1].line(epochs, len(inputs)), flush=True)
         return history
@@ -364,10 +363,10 @@ class MLP:
         self._trainers += 1
         return self._network, self._trainers - 1
 
-    def remember_training(self, loss: str, y: npt.ArrayLike) -> None:
+    def remember_training(self, loss: str, flat: bool) -> None:
         """Note the loss of a step done and whether its targets were flat: it decides what `predict` tells."""
         self._trained_loss = loss
-        self._trained_flat = loss != "cross_entropy" and np.ndim(y) == 1
+        self._trained_flat = flat and loss != "cross_entropy"
 
     def __getstate__(self) -> dict[str, Any]:
         options = {"sizes": self.sizes, "dtype": self.dtype, "seed": self.seed, "bias": bool(self.biases)}

@@ -116,7 +116,7 @@ class Trainer:
             value, row = self._slots[self.steps % RING]
             if not self._plans.for_rows(len(x)).steps(x, targets, None, len(x), self._loss, self._state, value, row):
                 raise DivergenceError(self.steps, float(value[0]), History(self._network.layers))
-            self._net.remember_training(self._loss, y)
+            self._net.remember_training(self._loss, self._flat)
             return float(value[0])
 
     def run(
@@ -166,7 +166,6 @@ class Trainer:
             wanted = min(left, -(-len(inputs) // batch_size))
             self._pass_over(inputs, targets, batch_size, wanted, shuffle, history)
             left -= wanted
-        self._net.remember_training(self._loss, y)
         return history
 
     def _epoch(self, X: Array, y: Array, batch_size: int, shuffle: bool, history: History) -> float:
@@ -196,6 +195,7 @@ class Trainer:
         return self._net.evaluate(X, y, loss=self._loss)
 
     def _checked(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
+        self._flat = np.ndim(y) == 1
         inputs = checked_inputs(x, self._network.sizes[0], self._network.dtype, "X")
         return inputs, checked_targets(self._loss, y, len(inputs), self._network.sizes[-1], self._network.dtype)
 
@@ -212,6 +212,8 @@ class Trainer:
                 after = done
                 done = plan.steps(X, y, order, batch_size, self._loss, self._state, values, statistics, done)
         finally:
+            if done:
+                self._net.remember_training(self._loss, self._flat)
             history.append_chunk(values[:done], statistics[:done])
             for back in range(1, min(RING, done) + 1):
                 self._ring[(self.steps - back) % RING] = statistics[done - back]
