@@ -62,6 +62,7 @@ class Trainer:
         self._optimizer = optim.resolve(optimizer)
         self._network, stream = net.new_trainer()
         self._state = _core.Optimizer(self._network, optim.core_options(self._optimizer))
+        self._flat = False  # whether the targets checked last were 1-D
         self._plans = PlanKeeper(self._network, "training")
         self._ring = np.full((RING, len(STATISTICS), self._network.layers), math.nan)
         self._values = np.empty(RING)
