@@ -378,3 +378,36 @@ def test_the_callers_rounding_mode_does_not_reach_the_results(threads):
             libm.fesetround(before)
         results.append([np.array(losses), trainer.stats.values, *parameters(net)])
     assert same_bits(results[0], results[1])
+
+
+def test_two_threads_on_one_trainer_make_the_steps_of_a_serial_order():
+    """Each thread brings one batch again and again; which came when shows in the losses, and a replay agrees."""
+    steps = 300
+    net = fg.MLP([7, 20, 3], activation="tanh", seed=0)
+    batches = [data([7, 3], 64 + 9 * i, seed=i) for i in range(2)]
+    trainer = fg.Trainer(net, "cross_entropy", fg.SGD(lr=0.05))
+    losses, seen = [[], []], []
+
+    def work(i):
+        for _ in range(steps):
+            losses[i].append(trainer.step(*batches[i]))
+            seen.append(trainer.stats.values.copy())
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        in_threads(work, count=2)
+    finally:
+        sys.setswitchinterval(interval)
+    assert trainer.steps == 2 * steps
+    assert not np.isnan(seen).any()
+
+    replayed = fg.MLP([7, 20, 3], activation="tanh", seed=0)
+    again, done = fg.Trainer(replayed, "cross_entropy", fg.SGD(lr=0.05)), [0, 0]
+    while sum(done) < 2 * steps:
+        now = [replayed.evaluate(*batch, loss="cross_entropy") for batch in batches]
+        came = [i for i in range(2) if done[i] < steps and np.isclose(losses[i][done[i]], now[i], rtol=1e-12)]
+        assert came, f"after {done} steps no batch has the loss that its thread was told"
+        assert again.step(*batches[came[0]]) == losses[came[0]][done[came[0]]]
+        done[came[0]] += 1
+    assert same_bits(parameters(net), parameters(replayed))

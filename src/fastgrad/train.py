@@ -5,6 +5,7 @@ before the engine is entered.
 """
 
 import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +63,7 @@ class Trainer:
         self._optimizer = optim.resolve(optimizer)
         self._network, stream = net.new_trainer()
         self._state = _core.Optimizer(self._network, optim.core_options(self._optimizer))
+        self._lock = threading.RLock()  # one step or pass at a time
         self._flat = False  # whether the targets checked last were 1-D
         self._plans = PlanKeeper(self._network, "training")
         self._ring = np.full((RING, len(STATISTICS), self._network.layers), math.nan)
@@ -113,7 +115,7 @@ class Trainer:
             The loss or the update is not finite; nothing has changed.
         """
         x, targets = self._checked(x, y)
-        with self._network.lock:
+        with self._lock:
             value, row = self._slots[self.steps % RING]
             if not self._plans.for_rows(len(x)).steps(x, targets, None, len(x), self._loss, self._state, value, row):
                 raise DivergenceError(self.steps, float(value[0]), History(self._network.layers))
@@ -179,7 +181,7 @@ class Trainer:
 
     @property
     def stats(self) -> LayerStats:
-        """Statistics of the last step, without a copy: valid until 32 more steps have been done.
+        """Statistics of the last step, without a copy: valid until 32 more steps are done, and not during a `run`.
 
         Raises
         ------
@@ -202,17 +204,25 @@ class Trainer:
 
     def _pass_over(self, X: Array, y: Array, batch_size: int, steps: int, shuffle: bool, history: History) -> Array:
         """Do one pass, in calls of the engine short enough for signals; what was done is recorded whatever ends it."""
+        with self._lock:
+            return self._pass_over_alone(X, y, batch_size, steps, shuffle, history)
+
+    def _pass_over_alone(
+        self, X: Array, y: Array, batch_size: int, steps: int, shuffle: bool, history: History
+    ) -> Array:
         rows = min(len(X), steps * batch_size)
         order = self._shuffler.permutation(len(X))[:rows] if shuffle else np.arange(rows)
         values = np.empty(steps)
         statistics = np.empty((steps, len(STATISTICS), self._network.layers))
         plan = self._plans.for_rows(batch_size)
-        done, after = 0, -1
+        done, tried = 0, -1
+        before = self.steps
         try:
-            while done < steps and done != after:
-                after = done
+            while done < steps and done != tried:
+                tried = done
                 done = plan.steps(X, y, order, batch_size, self._loss, self._state, values, statistics, done)
         finally:
+            done = self.steps - before  # a signal may have come between the steps and their count
             if done:
                 self._net.remember_training(self._loss, self._flat)
             history.append_chunk(values[:done], statistics[:done])

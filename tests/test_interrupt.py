@@ -1,0 +1,94 @@
+"""Control-C: long calls hear it within a second, and leave a network and a Trainer that agree on what was done.
+
+Every call here would take several seconds on one thread of any machine, most of them hours.
+"""
+
+import contextlib
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from support import parameters
+
+import fastgrad as fg
+
+DELAYS = (0.2, 0.3, 0.41)
+PATIENCE = 1.0
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    fg.set_num_threads(1)
+
+
+@contextlib.contextmanager
+def interrupt(delay):
+    """Send SIGINT to the main thread `delay` seconds from now; wants KeyboardInterrupt soon after that."""
+    timer = threading.Timer(delay, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    start = time.perf_counter()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    assert delay <= time.perf_counter() - start < delay + PATIENCE
+
+
+def regression(rows):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows, 16)).astype(np.float32)
+    return X, X[:, :1] ** 2
+
+
+def network():
+    return fg.MLP([16, 64, 64, 1], activation="tanh", seed=0)
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+@pytest.mark.parametrize(
+    ("rows", "batch_size"), [(500_000, 1), (64, 32), (50_000, 25_000)], ids=["one pass", "short passes", "slow steps"]
+)
+def test_run_records_every_step_done_before_an_interrupt(rows, batch_size, delay):
+    X, y = regression(rows)
+    net = network()
+    trainer = fg.Trainer(net, "mse", fg.SGD(lr=1e-3))
+    history = fg.History(3)
+    with interrupt(delay):
+        trainer.run(X, y, steps=10**9, batch_size=batch_size, history=history)
+    assert trainer.steps == len(history) == len(history.telemetry) > 0
+    assert np.isfinite(history.loss).all()
+    np.testing.assert_array_equal(trainer.stats.values, history.telemetry.at(len(history) - 1).values)
+    assert all(np.isfinite(array).all() for array in parameters(net))
+
+
+def test_steps_after_an_interrupt_are_those_of_an_undisturbed_trainer():
+    X, y = regression(1000)
+    nets = [network(), network()]
+    stopped, steady = (fg.Trainer(net, "mse", "adam") for net in nets)
+    with interrupt(0.1):
+        stopped.run(X, y, steps=10**9, batch_size=32, shuffle=False)
+    steady.run(X, y, steps=stopped.steps, batch_size=32, shuffle=False)
+    assert stopped.step(X, y) == steady.step(X, y)
+    assert stopped.steps == steady.steps
+    np.testing.assert_array_equal(stopped.stats.values, steady.stats.values)
+    for one, other in zip(parameters(nets[0]), parameters(nets[1]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_fit_can_be_interrupted_and_started_again():
+    X, y = regression(4000)
+    net = network()
+    before = net.evaluate(X, y, loss="mse")
+    with interrupt(0.3):
+        net.fit(X, y, loss="mse", epochs=10**9)
+    assert net.evaluate(X, y, loss="mse") < before
+    assert len(net.fit(X, y, loss="mse", epochs=2, batch_size=400)) == 20
+
+
+def test_a_forward_pass_of_many_rows_can_be_interrupted():
+    X = np.ones((1_000_000, 16), np.float32)
+    net = fg.MLP([16, *[600] * 6, 1], seed=0)
+    few = net.forward(X[:3])
+    with interrupt(0.5):
+        net.forward(X)
+    np.testing.assert_array_equal(net.forward(X[:3]), few)
