@@ -6,11 +6,11 @@ include csrc/flags.mk
 comma := ,
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.* ## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 # One environment, built again when a C or Cython source or a build switch changes.
 BIN := .venv/bin
-EXTRAS := dev$(if $(TORCH),$(comma)oracle)
+EXTRAS := dev$(if $(TORCH),$(comma)oracle)$(if $(filter bench-peers,$(MAKECMDGOALS)),$(comma)peers)
 NATIVE := $(shell find csrc -type f) $(wildcard src/fastgrad/*.pyx src/fastgrad/*.pxd)
 BUILT := .venv/built-$(EXTRAS)-$(if $(FASTGRAD_DEBUG:0=),debug,release)-$(or $(FASTGRAD_SANITIZE),plain)
 
@@ -32,10 +32,13 @@ PRELOAD := $(if $(RUNTIME),ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$(LIBRARIES)"
 test: $(BUILT) ## run the tests
 	$(PRELOAD) $(BIN)/python -m pytest $(ARGS)
 
-bench: $(BUILT) ## time the engine against its peers, draw the figures
+bench: $(BUILT) ## time the engine from 1 to 1000 layers, draw the figure
 	mkdir -p bench/results
 	$(BIN)/python -m pytest bench --benchmark-json=bench/results/latest.json $(ARGS)
 	$(BIN)/python bench/plot_depth.py
+
+bench-peers: $(BUILT) ## time it beside PyTorch, JAX, scikit-learn and NumPy (a download of gigabytes)
+	$(BIN)/python bench/peers/run.py $(ARGS)
 
 C_STYLED = $(shell find csrc tests/csrc -name '*.[ch]' ! -name 'coefficients.inc.h')
 
@@ -77,5 +80,5 @@ clean: ## back to a fresh clone
 	rm -rf .venv build dist src/*.egg-info src/fastgrad/*.so src/fastgrad/_core.c
 	rm -rf .benchmarks .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help demo test bench lint format sanitize clean
+.PHONY: help demo test bench bench-peers lint format sanitize clean
 .SECONDARY:

@@ -1,5 +1,6 @@
 """What the benches share: the machine's description and peak, the network they time, and its operations."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,15 +12,26 @@ from fastgrad.demo import flops_per_sample
 
 
 def describe():
-    """Return processor, instruction set, threads, commit and one thread's float32 multiply-add peak in FLOP/s."""
+    """Return processor, instruction set, threads, compiler, commit and a thread's float32 multiply-add peak, FLOP/s."""
     cpu = fg.cpu_info()
     return {
         "cpu": cpu["brand"],
         "isa": cpu["isa"],
         "threads": cpu["threads"],
+        "compiler": _compiler(),
         "commit": _commit(),
-        "fma_peak": _core.fma_peak(cpu["isa"], "float32", 0.2),
+        "fma_peak": fma_peak(0.2),
     }
+
+
+def fma_peak(seconds):
+    """Return the float32 FLOP/s of one thread that does nothing but multiply-adds for so long."""
+    return _core.fma_peak(fg.cpu_info()["isa"], "float32", seconds)
+
+
+def _compiler():
+    signed = re.search(rb"GCC: \([^\0]*|clang version [^\0]*", Path(_core.__file__).read_bytes())
+    return signed.group().decode() if signed else "unknown"
 
 
 def _commit():
