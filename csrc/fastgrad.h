@@ -106,6 +106,7 @@ typedef struct {
 } fg_batch;
 
 void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs /* [rows][sizes[layers]], or NULL */);
+/* Without statistics only the norms are taken that certify a step before it is applied. */
 fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss,
                        double *statistics /* [FG_STATISTICS][layers], or NULL */);
 

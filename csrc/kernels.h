@@ -26,7 +26,7 @@ struct fg_load_rows_args {
 };
 
 struct fg_linear_forward_args {
-    int64_t rows, depth;
+    int64_t rows, depth; /* rows: at most FG_ROW_BLOCK */
     int vecs, tail;
     fg_activation activation;
     const void *input; /* [rows][input_stride], the first depth columns are read */
@@ -37,6 +37,7 @@ struct fg_linear_forward_args {
     void *slope;         /* [rows][output_stride]: f'; NULL where it is not wanted */
     int64_t output_stride;
     double *sums; /* [FG_FORWARD_SUMS], or NULL */
+    int measured; /* 0: of the sums only FG_SUM_OUTPUT_SQUARED is wanted, others are not touched */
     fg_ahead *ahead; /* never NULL */
 };
 enum { FG_SUM_OUTPUT, FG_SUM_OUTPUT_SQUARED, FG_SUM_ABS_SLOPE, FG_FORWARD_SUMS };
@@ -52,7 +53,7 @@ struct fg_derivative {
 };
 
 struct fg_linear_backward_data_args {
-    int64_t rows, depth;
+    int64_t rows, depth; /* rows: at most FG_ROW_BLOCK */
     int vecs;
     const void *delta; /* [rows][delta_stride], the first depth columns are read */
     int64_t delta_stride;
@@ -74,7 +75,7 @@ struct fg_update {
 enum { FG_MAX_STATES = 3 };
 
 struct fg_linear_backward_weights_args {
-    int64_t rows, depth; /* rows of W (units of the layer below); depth is the batch */
+    int64_t rows, depth; /* rows of W (units of the layer below), at most FG_WEIGHT_BLOCK; depth is the batch */
     int vecs;
     const void *input;   /* [depth][input_stride], the first `rows` columns are read */
     int64_t input_stride; /* 0 for a bias, whose input is 1 for every sample */
@@ -86,6 +87,7 @@ struct fg_linear_backward_weights_args {
     const struct fg_update *update; /* NULL: the weights stay */
     int trial;                      /* 1: compute the update and its sums, and store nothing of it */
     double *sums;                   /* [FG_UPDATE_SUMS] */
+    int measured;                   /* 0: FG_SUM_GRADIENT_SQUARED is not wanted */
     fg_ahead *ahead; /* never NULL */
 };
 enum {

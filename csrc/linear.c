@@ -76,6 +76,7 @@ void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
     const fg_layer *layer = &net->layer[l];
     struct fg_linear_forward_args args = {.depth = layer->fan_in,
                                           .activation = layer->activation,
+                                          .measured = plan->measured,
                                           .input_stride = plan->strides[l],
                                           .output_stride = plan->strides[l + 1]};
     fg_ahead ahead;
@@ -191,6 +192,7 @@ void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const 
         .update = update,
         .trial = trial,
         .sums = unit->sums,
+        .measured = plan->measured,
         .ahead = ahead,
     };
     for (int s = 0; optimizer && s < optimizer->state_count; s++)

@@ -152,13 +152,21 @@ static void carve_plan(void *owner, fg_arena *arena) {
     carve_scratch(plan, arena);
 }
 
-/* Layers whose weights fit a core's second-level cache beside its rows are passed through whole; larger ones are
- * shared. */
-static fg_schedule choose_schedule(const fg_network *net, int64_t blocks, int threads) {
-    enum { SLICED_UP_TO = 1 << 20 };
+static size_t largest_layer(const fg_network *net) {
+    size_t largest = 0;
     for (int l = 0; l < net->layers; l++)
-        if (net->layer[l].parameters * net->element_size > SLICED_UP_TO || blocks < threads)
-            return FG_LAYER_SYNCHRONOUS;
+        if (net->layer[l].parameters * net->element_size > largest)
+            largest = net->layer[l].parameters * net->element_size;
+    return largest;
+}
+
+/* Sliced, each thread reads and transposes all weights: too much where they outgrow its second-level cache, or where
+ * they are large and few rows meet them. A layer that is small is done before threads could wait for each other. */
+static fg_schedule choose_schedule(const fg_network *net, int64_t blocks, int threads) {
+    enum { FITS_A_CORE = 1 << 20, SMALL = 128 << 10, FEW_BLOCKS_A_THREAD = 1 };
+    const size_t largest = largest_layer(net);
+    if (blocks < threads || largest > FITS_A_CORE || (largest > SMALL && blocks <= FEW_BLOCKS_A_THREAD * threads))
+        return FG_LAYER_SYNCHRONOUS;
     return FG_BATCH_SLICED;
 }
 

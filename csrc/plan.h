@@ -41,6 +41,7 @@ struct fg_plan {
     fg_weight_unit *unit; /* [units], layer by layer */
     int64_t *first_unit;  /* [layers + 1] */
     int64_t rows;         /* of the last forward pass */
+    int measured;         /* whether this pass feeds statistics beyond the norms that the verdict needs */
     fg_arena arena;
 };
 

@@ -19,6 +19,7 @@ typedef struct {
     int forward;
     stage then;
     double loss_value;
+    int measured;       /* whether statistics are wanted */
     fg_verdict verdict; /* before any trial */
     int refused;
 } pass;
@@ -149,6 +150,7 @@ static void execute(pass *p, int64_t rows) {
     const int64_t allocations_before = fg_allocations();
     assert(rows >= 1 && rows <= p->plan->capacity);
     p->plan->rows = rows;
+    p->plan->measured = p->measured;
     fg_run(threads_for(p), run_pass, p);
     assert(fg_allocations() == allocations_before);
     (void)allocations_before;
@@ -162,7 +164,7 @@ static void copy_level(const fg_plan *plan, void *const *levels, int level, int6
 }
 
 void fg_plan_forward(fg_plan *plan, const fg_batch *batch, void *outputs) {
-    pass p = {.plan = plan, .batch = batch, .forward = 1};
+    pass p = {.plan = plan, .batch = batch, .forward = 1, .measured = plan->mode == FG_GRADIENTS};
     const fg_fpenv caller = fg_fpenv_enter();
     execute(&p, batch->rows);
     if (outputs)
@@ -172,7 +174,13 @@ void fg_plan_forward(fg_plan *plan, const fg_batch *batch, void *outputs) {
 
 fg_status fg_plan_step(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_optimizer *optimizer, double *value,
                        double *statistics) {
-    pass p = {.plan = plan, .batch = batch, .loss = loss, .optimizer = optimizer, .forward = 1, .then = ALL_GRADIENTS};
+    pass p = {.plan = plan,
+              .batch = batch,
+              .loss = loss,
+              .optimizer = optimizer,
+              .forward = 1,
+              .then = ALL_GRADIENTS,
+              .measured = statistics != NULL};
     const fg_fpenv caller = fg_fpenv_enter();
     assert(optimizer->net == plan->net && plan->mode != FG_INFERENCE);
     p.update = fg_optimizer_next(optimizer);
@@ -189,7 +197,8 @@ fg_status fg_plan_step(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_op
 }
 
 static void compute_loss_and(stage then, fg_plan *plan, const fg_batch *batch, fg_loss loss, double *value) {
-    pass p = {.plan = plan, .batch = batch, .loss = loss, .forward = 1, .then = then};
+    pass p = {
+        .plan = plan, .batch = batch, .loss = loss, .forward = 1, .then = then, .measured = then == ALL_GRADIENTS};
     const fg_fpenv caller = fg_fpenv_enter();
     execute(&p, batch->rows);
     fg_fpenv_leave(caller);
@@ -206,7 +215,7 @@ void fg_plan_loss(fg_plan *plan, const fg_batch *batch, fg_loss loss, double *va
 
 void fg_plan_backward(fg_plan *plan, const void *output_gradient) {
     const fg_batch batch = {.rows = plan->rows, .targets = output_gradient};
-    pass p = {.plan = plan, .batch = &batch, .loss = FG_LOSS_inner_product, .then = ALL_GRADIENTS};
+    pass p = {.plan = plan, .batch = &batch, .loss = FG_LOSS_inner_product, .then = ALL_GRADIENTS, .measured = 1};
     const fg_fpenv caller = fg_fpenv_enter();
     execute(&p, plan->rows);
     fg_fpenv_leave(caller);

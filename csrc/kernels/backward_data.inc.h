@@ -6,37 +6,46 @@ static inline vec derivative(const struct fg_derivative *d, int64_t at) {
 }
 
 static __attribute__((noinline)) void finish_backward_data(const struct fg_linear_backward_data_args *p, int64_t row,
-                                                           int height, int vecs, vec *tile, tally *t) {
-    vec squares = v_zero();
-    for (int i = 0, r = 0; r < height; r++)
-        for (int v = 0; v < vecs; v++, i++) {
-            const int64_t at = (row + r) * p->below.stride + v * LANES;
-            tile[i] = tile[i] * derivative(&p->below, at);
-            v_store((real *)p->below.slope + at, tile[i]);
-            squares = v_fma(tile[i], tile[i], squares);
+                                                           int height, const vec *tile, vec *squares) {
+    const int vecs = p->vecs;
+    const int64_t stride = p->below.stride;
+    real *const deltas = p->below.slope;
+    for (int v = 0; v < vecs; v++) {
+        vec column = v_zero();
+        for (int r = 0; r < height; r++) {
+            const int64_t at = (row + r) * stride + v * LANES;
+            const vec delta = tile[r * vecs + v] * derivative(&p->below, at);
+            v_store(deltas + at, delta);
+            column = v_fma(delta, delta, column);
         }
-    tally_squares(t, squares, tile, height * vecs);
+        *squares = *squares + column;
+    }
 }
 
-ALWAYS_INLINE void backward_data_tile(const int height, const int vecs, int64_t row,
-                                      const struct fg_linear_backward_data_args *p, tally *t) {
-    vec tile[ACCUMULATORS];
-    product(height, vecs, tile, NULL, p->depth, (const real *)p->delta + row * p->delta_stride, p->delta_stride, 1,
-            p->weights, vecs * LANES, p->ahead);
-    finish_backward_data(p, row, height, vecs, tile, t);
+ALWAYS_INLINE void backward_data_tile(const int height, const int vecs, int64_t row, pass now,
+                                      const struct fg_linear_backward_data_args *p, vec *unit, vec *squares) {
+    vec *const tile = tile_of(unit, row * vecs, now);
+    const real *const delta = (const real *)p->delta + row * p->delta_stride;
+    product(height, vecs, tile, now.first ? (const real *)tile : NULL, vecs * LANES, now.depth, delta + now.first,
+            p->delta_stride, 1, (const real *)p->weights + now.first * vecs * LANES, vecs * LANES, p->ahead);
+    if (now.last)
+        finish_backward_data(p, row, height, tile, squares);
 }
 
 #define DEFINE_BACKWARD_DATA(vecs)                                                                                     \
-    static void backward_data_panel_##vecs(const struct fg_linear_backward_data_args *p, tally *t) {                   \
-        FOR_EACH_TILE(vecs, p->rows, backward_data_tile, p, t);                                                        \
+    static void backward_data_panel_##vecs(const struct fg_linear_backward_data_args *p, vec *squares) {               \
+        vec unit[FG_ROW_BLOCK * vecs];                                                                                 \
+        FOR_EACH_PASS(vecs, p->rows, p->depth, backward_data_tile, p, unit, squares);                                  \
     }
 DEFINE_PANEL_WIDTHS(DEFINE_BACKWARD_DATA)
 
 static void linear_backward_data(const struct fg_linear_backward_data_args *p) {
-    tally t;
-    tally_clear(&t);
-    FOR_PANEL_WIDTH(p->vecs, backward_data_panel, p, &t);
-    *p->sum_of_squares = tally_total(&t);
+    vec squares = v_zero();
+    tally total;
+    tally_clear(&total);
+    FOR_PANEL_WIDTH(p->vecs, backward_data_panel, p, &squares);
+    tally_squares(&total, squares, (block_view){p->below.slope, p->below.stride, (int)p->rows, p->vecs});
+    *p->sum_of_squares = tally_total(&total);
 }
 
 /* LANES x LANES transpose in registers: log2(LANES) rounds, each interleaving row i with row i + LANES / 2. */
@@ -51,18 +60,23 @@ static inline void transpose_block(vec *x) {
     }
 }
 
+/* Panel by panel of W, each read in the order in which it lies in memory. */
 static void transpose_panel(const struct fg_transpose_panel_args *p) {
-    const int64_t width = (int64_t)p->vecs * LANES;
-    for (int64_t n = 0; n < p->columns;) {
-        const int panel_vecs = fg_panel_vecs(fg_vecs(p->columns, LANES), n / LANES, PANEL_VECS);
-        const real *panel = (const real *)p->weights + n * p->depth + p->first_row * panel_vecs * LANES;
-        for (int q = 0; q < panel_vecs; q++, n += LANES)
-            for (int64_t k = 0; k < width; k += LANES) {
+    const int64_t width = (int64_t)p->vecs * LANES, total = fg_vecs(p->columns, LANES);
+    for (int64_t n = 0; n < total;) {
+        const int panel_vecs = fg_panel_vecs(total, n, PANEL_VECS), step = panel_vecs * LANES;
+        const real *panel = (const real *)p->weights + n * LANES * p->depth + p->first_row * step;
+        for (int64_t k = 0; k < width; k += LANES)
+            for (int q = 0; q < panel_vecs; q++) {
                 vec block[LANES];
-                UNROLL for (int i = 0; i < LANES; i++) block[i] =
-                    k + i < p->rows ? v_load(panel + (k + i) * panel_vecs * LANES + q * LANES) : v_zero();
+                UNROLL for (int i = 0; i < LANES; i++) {
+                    const real *const row = panel + (k + i) * step + q * LANES;
+                    block[i] = k + i < p->rows ? v_load(row) : v_zero();
+                }
                 transpose_block(block);
-                UNROLL for (int i = 0; i < LANES; i++) v_store((real *)p->out + (n + i) * width + k, block[i]);
+                UNROLL for (int i = 0; i < LANES; i++)
+                    v_store((real *)p->out + ((n + q) * LANES + i) * width + k, block[i]);
             }
+        n += panel_vecs;
     }
 }

@@ -4,12 +4,13 @@
  * increment_<optimizer>(u, g, w, s) gives what is to be added to w, and moves the optimizer's state s. The formulas
  * are those of torch.optim. */
 typedef struct {
-    vec lr, l2, decay, momentum, gain, gradient_part, buffer_part, beta1, beta2, rest1, rest2, eps, step_size, root;
+    vec minus_lr, l2, decay, momentum, gain, gradient_part, buffer_part, beta1, beta2, rest1, rest2, eps, step_size,
+        root;
 } update_terms;
 
 static inline update_terms broadcast_terms(const struct fg_update *u) {
     return (update_terms){
-        .lr = v_set1((real)u->lr),
+        .minus_lr = v_set1((real)-u->lr),
         .l2 = v_set1((real)u->l2),
         .decay = v_set1((real)u->decay),
         .momentum = v_set1((real)u->momentum),
@@ -33,13 +34,13 @@ static inline vec not_zero(vec denominator) {
 
 ALWAYS_INLINE vec increment_sgd(const update_terms *u, vec g, vec w, vec *s) {
     (void)s;
-    return v_zero() - u->lr * v_fma(u->l2, w, g);
+    return u->minus_lr * v_fma(u->l2, w, g);
 }
 
 ALWAYS_INLINE vec increment_sgd_momentum(const update_terms *u, vec g, vec w, vec *s) {
     g = v_fma(u->l2, w, g);
     s[0] = v_fma(u->momentum, s[0], u->gain * g);
-    return v_zero() - u->lr * v_fma(u->buffer_part, s[0], u->gradient_part * g);
+    return u->minus_lr * v_fma(u->buffer_part, s[0], u->gradient_part * g);
 }
 
 ALWAYS_INLINE vec increment_adam(const update_terms *u, vec g, vec w, vec *s) {
@@ -61,21 +62,21 @@ ALWAYS_INLINE vec rmsprop_direction(const update_terms *u, vec g, vec *square, v
 }
 
 ALWAYS_INLINE vec increment_rmsprop(const update_terms *u, vec g, vec w, vec *s) {
-    return v_zero() - u->lr * rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], NULL);
+    return u->minus_lr * rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], NULL);
 }
 
 ALWAYS_INLINE vec increment_rmsprop_momentum(const update_terms *u, vec g, vec w, vec *s) {
     s[1] = v_fma(u->momentum, s[1], rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], NULL));
-    return v_zero() - u->lr * s[1];
+    return u->minus_lr * s[1];
 }
 
 ALWAYS_INLINE vec increment_rmsprop_centered(const update_terms *u, vec g, vec w, vec *s) {
-    return v_zero() - u->lr * rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], &s[1]);
+    return u->minus_lr * rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], &s[1]);
 }
 
 ALWAYS_INLINE vec increment_rmsprop_centered_momentum(const update_terms *u, vec g, vec w, vec *s) {
     s[2] = v_fma(u->momentum, s[2], rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], &s[1]));
-    return v_zero() - u->lr * s[2];
+    return u->minus_lr * s[2];
 }
 
 typedef struct {
@@ -87,48 +88,49 @@ typedef vec increment_function(const update_terms *, vec g, vec w, vec *s);
 /* 0 for a finite x, NaN for any other. */
 static inline vec finite_or_nan(vec x) { return x - x; }
 
-/* Updates n neighbouring vectors, from element `at` of the unit's weights, or only tries to. */
+static inline void tally_rows(tally *t, const void *at, int rows, int vecs) {
+    const block_view view = {at, vecs * LANES, rows, vecs};
+    tally_squares(t, squares_of(view), view);
+}
+
+/* Updates `rows` rows of the weights from element `at` on, or only tries to; the increments replace the gradients. */
 ALWAYS_INLINE void apply_update(increment_function increment, const int states, const int trial,
-                                const struct fg_linear_backward_weights_args *p, int64_t at, int n, const vec *gradient,
+                                const struct fg_linear_backward_weights_args *p, int64_t at, int rows, vec *gradient,
                                 update_tallies *t) {
     const update_terms terms = broadcast_terms(p->update);
-    vec old[ACCUMULATORS], added[ACCUMULATORS], old_squares = v_zero(), added_squares = v_zero();
     vec not_finite = v_zero();
-    for (int i = 0; i < n; i++, at += LANES) {
+    for (int i = 0; i < rows * p->vecs; i++, at += LANES) {
         real *const w = (real *)p->weights + at;
-        vec s[FG_MAX_STATES];
+        const vec old = v_load(w);
+        vec s[FG_MAX_STATES], added;
         for (int j = 0; j < states; j++)
             s[j] = v_load((const real *)p->states[j] + at);
-        old[i] = v_load(w);
-        added[i] = increment(&terms, gradient[i], old[i], s);
+        gradient[i] = added = increment(&terms, gradient[i], old, s);
         if (trial) {
-            not_finite = not_finite + finite_or_nan(old[i] + added[i]);
+            not_finite = not_finite + finite_or_nan(old + added);
             for (int j = 0; j < states; j++)
                 not_finite = not_finite + finite_or_nan(s[j]);
         } else {
-            v_store(w, old[i] + added[i]);
+            v_store(w, old + added);
             for (int j = 0; j < states; j++)
                 v_store((real *)p->states[j] + at, s[j]);
         }
-        old_squares = v_fma(old[i], old[i], old_squares);
-        added_squares = v_fma(added[i], added[i], added_squares);
     }
-    tally_squares(&t->weight, old_squares, old, n);
-    tally_squares(&t->update, added_squares, added, n);
+    tally_rows(&t->update, gradient, rows, p->vecs);
     if (trial)
         tally_add(&t->not_finite, not_finite);
 }
 
-typedef void update_function(const struct fg_linear_backward_weights_args *, int64_t at, int n, const vec *gradient,
+typedef void update_function(const struct fg_linear_backward_weights_args *, int64_t at, int rows, vec *gradient,
                              update_tallies *);
 #define FG_OPTIMIZER(name, states)                                                                                     \
     static __attribute__((noinline)) void update_##name(const struct fg_linear_backward_weights_args *p, int64_t at,   \
-                                                        int n, const vec *gradient, update_tallies *t) {               \
-        apply_update(increment_##name, states, 0, p, at, n, gradient, t);                                              \
+                                                        int rows, vec *gradient, update_tallies *t) {                  \
+        apply_update(increment_##name, states, 0, p, at, rows, gradient, t);                                           \
     }                                                                                                                  \
     static __attribute__((noinline)) void try_##name(const struct fg_linear_backward_weights_args *p, int64_t at,      \
-                                                     int n, const vec *gradient, update_tallies *t) {                  \
-        apply_update(increment_##name, states, 1, p, at, n, gradient, t);                                              \
+                                                     int rows, vec *gradient, update_tallies *t) {                     \
+        apply_update(increment_##name, states, 1, p, at, rows, gradient, t);                                           \
     }
 #include "../optimizers.def"
 #undef FG_OPTIMIZER
@@ -140,36 +142,34 @@ static update_function *const update_functions[FG_OPTIMIZERS][2] = {
 };
 
 static __attribute__((noinline)) void finish_backward_weights(const struct fg_linear_backward_weights_args *p,
-                                                              int64_t row, int height, int vecs, const vec *tile,
-                                                              update_tallies *t) {
-    const int64_t at = row * vecs * LANES;
-    vec squares = v_zero();
-    for (int i = 0; i < height * vecs; i++)
-        squares = v_fma(tile[i], tile[i], squares);
-    tally_squares(&t->gradient, squares, tile, height * vecs);
+                                                              int64_t row, int rows, vec *tile, update_tallies *t) {
+    const int64_t at = row * p->vecs * LANES;
+    if (p->measured)
+        tally_rows(&t->gradient, tile, rows, p->vecs);
+    tally_rows(&t->weight, (const real *)p->weights + at, rows, p->vecs);
     if (p->gradient)
-        for (int i = 0; i < height * vecs; i++)
+        for (int i = 0; i < rows * p->vecs; i++)
             v_store((real *)p->gradient + at + i * LANES, tile[i]);
     if (p->update)
-        update_functions[p->update->kind][p->trial](p, at, height * vecs, tile, t);
-    else
-        for (int i = 0; i < height * vecs; i++) {
-            const vec w = v_load((const real *)p->weights + at + i * LANES);
-            tally_add_product(&t->weight, w, w);
-        }
+        update_functions[p->update->kind][p->trial](p, at, rows, tile, t);
 }
 
-ALWAYS_INLINE void backward_weights_tile(const int height, const int vecs, int64_t row,
-                                         const struct fg_linear_backward_weights_args *p, update_tallies *t) {
-    vec tile[ACCUMULATORS];
-    product(height, vecs, tile, NULL, p->depth, (const real *)p->input + row, 1, p->input_stride, p->delta,
-            p->delta_stride, p->ahead);
-    finish_backward_weights(p, row, height, vecs, tile, t);
+ALWAYS_INLINE void backward_weights_tile(const int height, const int vecs, int64_t row, pass now,
+                                         const struct fg_linear_backward_weights_args *p, vec *unit,
+                                         update_tallies *t) {
+    vec *const tile = tile_of(unit, row * vecs, now);
+    const real *const input = (const real *)p->input + now.first * p->input_stride;
+    const real *const delta = (const real *)p->delta + now.first * p->delta_stride;
+    product(height, vecs, tile, now.first ? (const real *)tile : NULL, vecs * LANES, now.depth, input + row, 1,
+            p->input_stride, delta, p->delta_stride, p->ahead);
+    if (now.last)
+        finish_backward_weights(p, row, height, tile, t);
 }
 
 #define DEFINE_BACKWARD_WEIGHTS(vecs)                                                                                  \
     static void backward_weights_panel_##vecs(const struct fg_linear_backward_weights_args *p, update_tallies *t) {    \
-        FOR_EACH_TILE(vecs, p->rows, backward_weights_tile, p, t);                                                     \
+        vec unit[FG_WEIGHT_BLOCK * vecs];                                                                              \
+        FOR_EACH_PASS(vecs, p->rows, p->depth, backward_weights_tile, p, unit, t);                                     \
     }
 DEFINE_PANEL_WIDTHS(DEFINE_BACKWARD_WEIGHTS)
 
@@ -180,7 +180,8 @@ static void linear_backward_weights(const struct fg_linear_backward_weights_args
     tally_clear(&t.update);
     tally_clear(&t.not_finite);
     FOR_PANEL_WIDTH(p->vecs, backward_weights_panel, p, &t);
-    p->sums[FG_SUM_GRADIENT_SQUARED] = tally_total(&t.gradient);
+    if (p->measured)
+        p->sums[FG_SUM_GRADIENT_SQUARED] = tally_total(&t.gradient);
     p->sums[FG_SUM_WEIGHT_SQUARED] = tally_total(&t.weight);
     p->sums[FG_SUM_UPDATE_SQUARED] = tally_total(&t.update);
     p->sums[FG_SUM_NOT_FINITE] = tally_total(&t.not_finite);

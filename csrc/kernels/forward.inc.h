@@ -16,82 +16,104 @@ static void load_rows(const struct fg_load_rows_args *p) {
     *p->sum_of_squares = tally_total(&squares);
 }
 
-typedef struct {
-    tally output, squares, slope;
-} forward_tallies;
-
 typedef void activation_function(vec z, vec *a, vec *slope);
 
-ALWAYS_INLINE void finish_forward(activation_function activate, const struct fg_linear_forward_args *p, int64_t row,
-                                  int height, int vecs, vec *tile, forward_tallies *t) {
-    const mask kept = m_first(p->tail);
-    real *output = (real *)p->output + row * p->output_stride;
-    real *slopes = p->slope ? (real *)p->slope + row * p->output_stride : NULL;
-    vec sum = v_zero(), squares = v_zero(), slope_sum = v_zero();
-    for (int i = 0, r = 0; r < height; r++) {
-        for (int v = 0; v < vecs; v++, i++) {
+/* Sums of a unit in working precision, lane by lane. */
+typedef struct {
+    vec output, squares, slope;
+} forward_lanes;
+
+ALWAYS_INLINE void finish_forward(activation_function activate, const int measured,
+                                  const struct fg_linear_forward_args *p, int64_t row, int height, const vec *tile,
+                                  forward_lanes *sums) {
+    const int vecs = p->vecs;
+    const int64_t stride = p->output_stride;
+    real *const output = (real *)p->output + row * stride;
+    real *const slopes = p->slope ? (real *)p->slope + row * stride : NULL;
+    for (int v = 0; v < vecs; v++) {
+        const int has_padding = v == vecs - 1 && p->tail < LANES;
+        vec sum = v_zero(), squares = v_zero(), slope_sum = v_zero();
+        for (int r = 0; r < height; r++) {
             vec a, slope;
-            activate(tile[i], &a, &slope);
-            if (v == vecs - 1) {
-                a = v_select(kept, a, v_zero());
-                slope = v_select(kept, slope, v_zero());
+            activate(tile[r * vecs + v], &a, &slope);
+            if (has_padding) {
+                a = v_select(m_first(p->tail), a, v_zero());
+                slope = v_select(m_first(p->tail), slope, v_zero());
             }
-            tile[i] = a;
-            v_store(output + v * LANES, a);
+            v_store(output + r * stride + v * LANES, a);
             if (slopes)
-                v_store(slopes + v * LANES, slope);
-            sum = sum + a;
+                v_store(slopes + r * stride + v * LANES, slope);
             squares = v_fma(a, a, squares);
-            slope_sum = slope_sum + v_abs(slope);
+            if (measured) {
+                sum = sum + a;
+                slope_sum = slope_sum + v_abs(slope);
+            }
         }
-        output += p->output_stride;
-        slopes = slopes ? slopes + p->output_stride : NULL;
-    }
-    if (p->sums) {
-        tally_moments(&t->output, &t->squares, sum, squares, tile, height * vecs);
-        tally_add(&t->slope, slope_sum);
+        sums->squares = sums->squares + squares;
+        if (measured) {
+            sums->output = sums->output + sum;
+            sums->slope = sums->slope + slope_sum;
+        }
     }
 }
 
-typedef void forward_epilogue(const struct fg_linear_forward_args *, int64_t row, int height, int vecs, vec *tile,
-                              forward_tallies *);
+typedef void forward_epilogue(const struct fg_linear_forward_args *, int64_t row, int height, const vec *tile,
+                              forward_lanes *);
 #define FG_ACTIVATION(name, is_piecewise, slope_below)                                                                 \
     static __attribute__((noinline)) void finish_##name(const struct fg_linear_forward_args *p, int64_t row,           \
-                                                        int height, int vecs, vec *tile, forward_tallies *t) {         \
-        finish_forward(activate_##name, p, row, height, vecs, tile, t);                                                \
+                                                        int height, const vec *tile, forward_lanes *sums) {            \
+        finish_forward(activate_##name, 0, p, row, height, tile, sums);                                                \
+    }                                                                                                                  \
+    static __attribute__((noinline)) void measure_##name(const struct fg_linear_forward_args *p, int64_t row,          \
+                                                         int height, const vec *tile, forward_lanes *sums) {           \
+        finish_forward(activate_##name, 1, p, row, height, tile, sums);                                                \
     }
 #include "../activations.def"
 #undef FG_ACTIVATION
 
-static forward_epilogue *const forward_epilogues[FG_ACTIVATIONS] = {
-#define FG_ACTIVATION(name, is_piecewise, slope_below) [FG_ACTIVATION_##name] = finish_##name,
+static forward_epilogue *const forward_epilogues[FG_ACTIVATIONS][2] = {
+#define FG_ACTIVATION(name, is_piecewise, slope_below) [FG_ACTIVATION_##name] = {finish_##name, measure_##name},
 #include "../activations.def"
 #undef FG_ACTIVATION
 };
 
-ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, const struct fg_linear_forward_args *p,
-                                forward_epilogue *finish, forward_tallies *t) {
-    vec tile[ACCUMULATORS];
-    product(height, vecs, tile, p->bias, p->depth, (const real *)p->input + row * p->input_stride, p->input_stride, 1,
-            p->weights, vecs * LANES, p->ahead);
-    finish(p, row, height, vecs, tile, t);
+ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, pass now,
+                                const struct fg_linear_forward_args *p, vec *unit, forward_lanes *sums) {
+    vec *const tile = tile_of(unit, row * vecs, now);
+    const real *const input = (const real *)p->input + row * p->input_stride;
+    product(height, vecs, tile, now.first ? (const real *)tile : p->bias, now.first ? vecs * LANES : 0, now.depth,
+            input + now.first, p->input_stride, 1, (const real *)p->weights + now.first * vecs * LANES, vecs * LANES,
+            p->ahead);
+    if (now.last)
+        forward_epilogues[p->activation][p->measured](p, row, height, tile, sums);
 }
 
 #define DEFINE_FORWARD(vecs)                                                                                           \
-    static void forward_panel_##vecs(const struct fg_linear_forward_args *p, forward_tallies *t) {                     \
-        FOR_EACH_TILE(vecs, p->rows, forward_tile, p, forward_epilogues[p->activation], t);                            \
+    static void forward_panel_##vecs(const struct fg_linear_forward_args *p, forward_lanes *sums) {                    \
+        vec unit[FG_ROW_BLOCK * vecs];                                                                                 \
+        FOR_EACH_PASS(vecs, p->rows, p->depth, forward_tile, p, unit, sums);                                           \
     }
 DEFINE_PANEL_WIDTHS(DEFINE_FORWARD)
 
+static void store_forward_sums(const struct fg_linear_forward_args *p, const forward_lanes *lanes) {
+    const block_view outputs = {p->output, p->output_stride, (int)p->rows, p->vecs};
+    tally output, squares, slope;
+    tally_clear(&output);
+    tally_clear(&squares);
+    tally_clear(&slope);
+    if (p->measured) {
+        tally_moments(&output, &squares, lanes->output, lanes->squares, outputs);
+        tally_add(&slope, lanes->slope);
+        p->sums[FG_SUM_OUTPUT] = tally_total(&output);
+        p->sums[FG_SUM_ABS_SLOPE] = tally_total(&slope);
+    } else
+        tally_squares(&squares, lanes->squares, outputs);
+    p->sums[FG_SUM_OUTPUT_SQUARED] = tally_total(&squares);
+}
+
 static void linear_forward(const struct fg_linear_forward_args *p) {
-    forward_tallies t;
-    tally_clear(&t.output);
-    tally_clear(&t.squares);
-    tally_clear(&t.slope);
-    FOR_PANEL_WIDTH(p->vecs, forward_panel, p, &t);
-    if (p->sums) {
-        p->sums[FG_SUM_OUTPUT] = tally_total(&t.output);
-        p->sums[FG_SUM_OUTPUT_SQUARED] = tally_total(&t.squares);
-        p->sums[FG_SUM_ABS_SLOPE] = tally_total(&t.slope);
-    }
+    forward_lanes lanes = {v_zero(), v_zero(), v_zero()};
+    FOR_PANEL_WIDTH(p->vecs, forward_panel, p, &lanes);
+    if (p->sums)
+        store_forward_sums(p, &lanes);
 }

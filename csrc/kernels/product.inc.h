@@ -2,7 +2,7 @@
  *
  *     tile[r][v] = sum over k, in order, of a[r * row_step + k * depth_step] * b[k * b_stride + v * LANES]
  *
- * begun from start[v * LANES] where there is a start, and from zero elsewhere. Each element is one sequential chain of
+ * begun from start[r * start_step + v * LANES] where there is a start, and from zero elsewhere. Each element is one sequential chain of
  * multiply-adds, so its bits depend neither on the tile's shape nor on who computes it. Heights and vecs are compile-
  * time constants at every call; the loops over them vanish. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -12,11 +12,13 @@
 #define UNROLL _Pragma("GCC unroll 24")
 #endif
 
-ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, const real *start, int64_t depth, const real *a,
-                           int64_t row_step, int64_t depth_step, const real *b, int64_t b_stride, fg_ahead *ahead) {
+ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, const real *start, int64_t start_step,
+                           int64_t depth, const real *a, int64_t row_step, int64_t depth_step, const real *b,
+                           int64_t b_stride, fg_ahead *ahead) {
     const char *next = fg_ahead_take(ahead, depth, b);
     vec sum[ACCUMULATORS];
-    UNROLL for (int i = 0; i < height * vecs; i++) sum[i] = start ? v_load(start + i % vecs * LANES) : v_zero();
+    UNROLL for (int i = 0; i < height * vecs; i++) sum[i] =
+        start ? v_load(start + i / vecs * start_step + i % vecs * LANES) : v_zero();
     for (int64_t k = 0; k < depth; k++) {
         vec row[PANEL_VECS];
         UNROLL for (int v = 0; v < vecs; v++) row[v] = v_load(b + v * LANES);
@@ -36,7 +38,7 @@ ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, const re
 /* The tallest tile whose sums fit the accumulators. More than 12 rows would outrun the address registers. */
 #define TALLEST(vecs) (ACCUMULATORS / (vecs) < 12 ? ACCUMULATORS / (vecs) : 12)
 
-/* Covers `rows` rows with tiles, the tallest first, then halves, by calls TILE(height, vecs, row, ...). */
+/* Covers `rows` rows of a unit with tiles, the tallest first, then halves, by calls TILE(height, vecs, row, ...). */
 #define FOR_EACH_TILE(vecs, rows, TILE, ...)                                                                           \
     do {                                                                                                               \
         int64_t row = 0;                                                                                               \
@@ -52,6 +54,32 @@ ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, const re
         TILE((height) < TALLEST(vecs) ? (height) : 1, vecs, row, __VA_ARGS__);                                         \
         row += (height);                                                                                               \
     }
+
+/* A part of a product's depth. */
+typedef struct {
+    int64_t first, depth;
+    int last;
+} pass;
+
+/* Where a tile's sums lie: those that wait for a further pass each have a place, others take turns in one. */
+ALWAYS_INLINE vec *tile_of(vec *unit, int64_t offset, pass now) {
+    return now.first || !now.last ? unit + offset : unit;
+}
+
+/* Covers a unit with tiles, in passes of PASS_DEPTH where it is deeper: a piece of the panel that short stays in the
+ * first-level cache while all rows meet it. The chain of multiply-adds is the same. */
+#define FOR_EACH_PASS(vecs, rows, whole, TILE, ...)                                                                    \
+    do {                                                                                                               \
+        pass now = {0, whole, 1};                                                                                      \
+        if ((whole) <= PASS_DEPTH)                                                                                     \
+            FOR_EACH_TILE(vecs, rows, TILE, now, __VA_ARGS__);                                                         \
+        else                                                                                                           \
+            for (; now.first < (whole); now.first += PASS_DEPTH) {                                                     \
+                now.last = (whole) - now.first <= PASS_DEPTH;                                                          \
+                now.depth = now.last ? (whole) - now.first : PASS_DEPTH;                                               \
+                FOR_EACH_TILE(vecs, rows, TILE, now, __VA_ARGS__);                                                     \
+            }                                                                                                          \
+    } while (0)
 
 /* Calls FUNCTION_<vecs>(...) for the panel's width. */
 #if PANEL_VECS == 4

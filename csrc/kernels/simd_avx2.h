@@ -8,6 +8,7 @@
 #define FG_ISA_ID FG_AVX2
 #define ACCUMULATORS 12
 #define PANEL_VECS 2
+#define PASS_DEPTH 128
 
 typedef __m256d dvec;
 #define DLANES 4

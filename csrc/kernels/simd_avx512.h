@@ -5,6 +5,7 @@
  *   dvec      doubles in one register      mask   one truth value per lane
  *   DVECS     dvecs needed to hold one vec widened to double
  *   ACCUMULATORS, PANEL_VECS               registers a tile may fill, and the widest panel in vecs
+ *   PASS_DEPTH                             rows of a panel that pay for a pass of their own through the first-level cache
  * v_min and v_max return the second operand when either is NaN.
  * v_product_error is a * b - product, where product is a * b rounded.
  * v_power2 is 2^n for integral n in the normal range, and 0 for the one n just below it. */
@@ -17,6 +18,7 @@
 #define FG_ISA_ID FG_AVX512
 #define ACCUMULATORS 24
 #define PANEL_VECS 4
+#define PASS_DEPTH INT64_MAX
 
 typedef __m512d dvec;
 #define DLANES 8

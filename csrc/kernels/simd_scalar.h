@@ -10,6 +10,7 @@
 #define FG_ISA_ID FG_SCALAR
 #define ACCUMULATORS 12
 #define PANEL_VECS 2
+#define PASS_DEPTH INT64_MAX
 
 typedef double dvec __attribute__((vector_size(16)));
 #define DLANES 2

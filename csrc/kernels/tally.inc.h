@@ -1,9 +1,10 @@
 /* Tallies: sums over a unit of work, in float64.
  *
- * Within a tile partial sums are taken in the working precision, at most ACCUMULATORS terms a lane, and widened once.
+ * Within a block partial sums are taken in the working precision, column by column, and widened once: no sum is the
+ * end of more than FG_ROW_BLOCK + PANEL_VECS additions.
  * A float32 sum of squares is trusted only where each lane shows that neither underflow nor overflow can have cost it
- * a part in 2^23; else the tile's squares are summed again in float64, where no normal float32 value can leave the
- * range. */
+ * a part in 2^23, or holds nothing but zeros; else the block's squares are summed again in float64, where no normal
+ * float32 value can leave the range. */
 typedef struct {
     dvec part[DVECS];
 } tally;
@@ -46,35 +47,79 @@ static inline void tally_add_times_difference(tally *t, vec a, vec b, vec c) {
         t->part[i] = d_fma(wide_a[i], wide_b[i] - wide_c[i], t->part[i]);
 }
 
+/* A block in memory: at most FG_ROW_BLOCK rows of `vecs` vectors, `stride` apart. */
+typedef struct {
+    const real *at;
+    int64_t stride;
+    int rows, vecs;
+} block_view;
+
+/* The squares of a block in working precision, lane by lane. */
+static inline vec squares_of(block_view x) {
+    vec total = v_zero();
+    for (int v = 0; v < x.vecs; v++) {
+        vec column = v_zero();
+        for (int r = 0; r < x.rows; r++) {
+            const vec e = v_load(x.at + r * x.stride + v * LANES);
+            column = v_fma(e, e, column);
+        }
+        total = total + column;
+    }
+    return total;
+}
+
 #if FG_REAL_BITS == 32
-static inline int squares_are_trusted(vec sum) {
-    return !m_any(m_not(m_and(v_le(v_set1(0x1p-90f), sum), v_le(sum, v_set1(0x1p126f)))));
+static inline mask trusted_lanes(vec sum) { return m_and(v_le(v_set1(0x1p-90f), sum), v_le(sum, v_set1(0x1p126f))); }
+
+/* Whether lanes are trusted, or zero because everything in them is. */
+static int squares_are_exact(vec sum, block_view x) {
+    vec largest = v_zero();
+    for (int r = 0; r < x.rows; r++)
+        for (int v = 0; v < x.vecs; v++)
+            largest = v_max(v_abs(v_load(x.at + r * x.stride + v * LANES)), largest);
+    return !m_any(m_not(m_or(trusted_lanes(sum), v_eq(largest, v_zero()))));
 }
 #else
-static inline int squares_are_trusted(vec sum) { return (void)sum, 1; }
+static inline mask trusted_lanes(vec sum) { return v_eq(sum, sum); }
+static int squares_are_exact(vec sum, block_view x) { return (void)sum, (void)x, 1; }
 #endif
 
-static __attribute__((noinline)) void tally_squares_wide(tally *t, const vec *x, int n) {
-    for (int i = 0; i < n; i++)
-        tally_add_product(t, x[i], x[i]);
+static inline int squares_are_trusted(vec sum) { return !m_any(m_not(trusted_lanes(sum))); }
+
+static __attribute__((noinline)) void tally_doubtful_squares(tally *t, vec sum, block_view x) {
+    if (squares_are_exact(sum, x)) {
+        tally_add(t, sum);
+        return;
+    }
+    for (int r = 0; r < x.rows; r++)
+        for (int v = 0; v < x.vecs; v++) {
+            const vec e = v_load(x.at + r * x.stride + v * LANES);
+            tally_add_product(t, e, e);
+        }
 }
 
-/* Adds the squares of a tile whose sum in working precision is at hand. */
-static inline void tally_squares(tally *t, vec sum, const vec *tile, int n) {
+/* Adds the squares of a block whose sum in working precision is at hand. */
+static inline void tally_squares(tally *t, vec sum, block_view x) {
     if (__builtin_expect(squares_are_trusted(sum), 1))
         tally_add(t, sum);
     else
-        tally_squares_wide(t, tile, n);
+        tally_doubtful_squares(t, sum, x);
+}
+
+static __attribute__((noinline)) void tally_doubtful_moments(tally *values, tally *squares, vec sum_of_squares,
+                                                             block_view x) {
+    for (int r = 0; r < x.rows; r++)
+        for (int v = 0; v < x.vecs; v++)
+            tally_add(values, v_load(x.at + r * x.stride + v * LANES));
+    tally_doubtful_squares(squares, sum_of_squares, x);
 }
 
 /* Adds the values and their squares; a plain sum is trusted where the squares are. */
-static inline void tally_moments(tally *values, tally *squares, vec sum, vec sum_of_squares, const vec *tile, int n) {
+static inline void tally_moments(tally *values, tally *squares, vec sum, vec sum_of_squares, block_view x) {
     if (__builtin_expect(squares_are_trusted(sum_of_squares), 1)) {
         tally_add(values, sum);
         tally_add(squares, sum_of_squares);
         return;
     }
-    for (int i = 0; i < n; i++)
-        tally_add(values, tile[i]);
-    tally_squares_wide(squares, tile, n);
+    tally_doubtful_moments(values, squares, sum_of_squares, x);
 }
