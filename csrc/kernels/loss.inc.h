@@ -53,7 +53,7 @@ ALWAYS_INLINE void terms_inner_product(vec a, vec y, vec *gradient, vec *p, vec 
 
 typedef void terms_function(vec a, vec y, vec *gradient, vec *p, vec *q);
 
-ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_args *p, int64_t row, tally *value,
+ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_args *p, int64_t row, row_tally *value,
                                     tally *squares) {
     const real *a = (const real *)p->output.output + row * p->output.stride;
     const real *y = (const real *)p->batch->targets + fg_sample(p->batch, p->first_row + row) * p->columns;
@@ -61,7 +61,8 @@ ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_a
         const int n = columns_at(p, c);
         vec gradient, left, right;
         terms(v_load(a + c), v_load_n(y + c, n), &gradient, &left, &right);
-        tally_add_product(value, v_select(m_first(n), left, v_zero()), v_select(m_first(n), right, v_zero()));
+        tally_add_product(row_at(value, c), v_select(m_first(n), left, v_zero()),
+                          v_select(m_first(n), right, v_zero()));
         store_delta(p, row, c, n, gradient * v_set1((real)p->scale), squares);
     }
 }
@@ -71,7 +72,7 @@ static double loss_l2_norm(const struct fg_loss_args *p, int64_t row, tally *squ
     const real *a = (const real *)p->output.output + row * p->output.stride;
     const real *y = (const real *)p->batch->targets + fg_sample(p->batch, p->first_row + row) * p->columns;
     vec largest = v_zero(), unit, inverse;
-    tally sum;
+    row_tally sum;
     double length;
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
@@ -79,13 +80,13 @@ static double loss_l2_norm(const struct fg_loss_args *p, int64_t row, tally *squ
     }
     unit = v_set1(v_max_lane(largest));
     unit = v_select(v_lt(v_zero(), unit), unit, v_set1(1));
-    tally_clear(&sum);
+    row_clear(&sum);
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
         const vec part = v_select(m_first(n), (v_load(a + c) - v_load_n(y + c, n)) / unit, v_zero());
-        tally_add_product(&sum, part, part);
+        tally_add_product(row_at(&sum, c), part, part);
     }
-    length = sqrt(tally_total(&sum));
+    length = sqrt(row_total(&sum));
     inverse = v_set1((real)(length > 0.0 ? p->scale / length : 0.0));
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
@@ -128,7 +129,7 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, tall
     const int64_t sample = fg_sample(p->batch, p->first_row + row);
     softmax_row s = {.z = (const real *)p->output.output + row * p->output.stride};
     real *const exponentials = p->scratch;
-    tally rest_sum, target_sum, distance_sum;
+    row_tally rest_sum, target_sum, distance_sum;
     double rest, log_sum;
     vec largest, all_targets, inverse, rest_share;
     if (p->batch->labels)
@@ -137,20 +138,20 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, tall
         s.y = (const real *)p->batch->targets + sample * p->columns;
     find_largest(p, &s);
     largest = v_set1(s.largest);
-    tally_clear(&rest_sum);
-    tally_clear(&target_sum);
-    tally_clear(&distance_sum);
+    row_clear(&rest_sum);
+    row_clear(&target_sum);
+    row_clear(&distance_sum);
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
         const vec z = v_load(s.z + c), y = targets_at(&s, c, n), e = v_exp_nonpositive(z - largest);
         v_store(exponentials + c, e);
-        tally_add(&rest_sum, v_select(m_and(m_first(n), m_not(column_is(s.top, c))), e, v_zero()));
-        tally_add(&target_sum, y);
-        tally_add_times_difference(&distance_sum, y, largest, v_select(v_eq(y, v_zero()), largest, z));
+        tally_add(row_at(&rest_sum, c), v_select(m_and(m_first(n), m_not(column_is(s.top, c))), e, v_zero()));
+        tally_add(row_at(&target_sum, c), y);
+        tally_add_times_difference(row_at(&distance_sum, c), y, largest, v_select(v_eq(y, v_zero()), largest, z));
     }
-    rest = tally_total(&rest_sum);
+    rest = row_total(&rest_sum);
     log_sum = log1p(rest);
-    all_targets = v_set1((real)tally_total(&target_sum));
+    all_targets = v_set1((real)row_total(&target_sum));
     inverse = v_set1((real)(1.0 / (1.0 + rest)));
     rest_share = v_set1((real)(rest / (1.0 + rest)));
     for (int64_t c = 0; c < p->columns; c += LANES) {
@@ -159,13 +160,14 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, tall
         const vec complement = v_select(column_is(s.top, c), rest_share, v_set1(1) - probability);
         store_delta(p, row, c, n, (probability * (all_targets - y) - y * complement) * v_set1((real)p->scale), squares);
     }
-    return tally_total(&target_sum) * log_sum + tally_total(&distance_sum);
+    return row_total(&target_sum) * log_sum + row_total(&distance_sum);
 }
 
 static void loss(const struct fg_loss_args *p) {
-    tally value, squares;
+    row_tally value;
+    tally squares;
     double by_row = 0.0;
-    tally_clear(&value);
+    row_clear(&value);
     tally_clear(&squares);
     for (int64_t row = 0; row < p->rows; row++)
         switch (p->kind) {
@@ -179,6 +181,6 @@ static void loss(const struct fg_loss_args *p) {
         case FG_LOSS_l2_norm: by_row += loss_l2_norm(p, row, &squares); break;
         default: by_row += loss_cross_entropy(p, row, &squares);
         }
-    *p->value = (by_row + tally_total(&value)) * p->scale;
+    *p->value = (by_row + row_total(&value)) * p->scale;
     *p->sum_of_squares = tally_total(&squares);
 }

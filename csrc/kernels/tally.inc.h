@@ -14,11 +14,19 @@ static inline void tally_clear(tally *t) {
         t->part[i] = d_zero();
 }
 
+/* Lane by lane into `lane`, then pairwise, so that the order does not depend on the compiler. */
+ALWAYS_INLINE double total_of(const tally *t, const int tallies, double *lane) {
+    for (int i = 0; i < tallies * DVECS; i++)
+        d_store(lane + i * DLANES, t[i / DVECS].part[i % DVECS]);
+    for (int width = tallies * LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++)
+            lane[i] += lane[i + width];
+    return lane[0];
+}
+
 static inline double tally_total(const tally *t) {
-    double total = 0.0;
-    for (int i = 0; i < DVECS; i++)
-        total += d_sum(t->part[i]);
-    return total;
+    double lane[LANES];
+    return total_of(t, 1, lane);
 }
 
 static inline void tally_add(tally *t, vec x) {
@@ -45,6 +53,26 @@ static inline void tally_add_times_difference(tally *t, vec a, vec b, vec c) {
     v_widen(c, wide_c);
     for (int i = 0; i < DVECS; i++)
         t->part[i] = d_fma(wide_a[i], wide_b[i] - wide_c[i], t->part[i]);
+}
+
+/* The sum of a row, in as many parts as a cache line has columns whatever the machine's vectors hold: losses and their
+ * gradients are the same to the bit on machines that multiply and add alike. */
+enum { LINE = FG_CACHE_LINE / (int)sizeof(real) };
+typedef struct {
+    tally of[LINE / LANES];
+} row_tally;
+
+static inline void row_clear(row_tally *t) {
+    for (int i = 0; i < LINE / LANES; i++)
+        tally_clear(&t->of[i]);
+}
+
+/* The tally of the columns from c on. */
+static inline tally *row_at(row_tally *t, int64_t c) { return &t->of[c % LINE / LANES]; }
+
+static inline double row_total(const row_tally *t) {
+    double lane[LINE];
+    return total_of(t->of, LINE / LANES, lane);
 }
 
 /* A block in memory: at most FG_ROW_BLOCK rows of `vecs` vectors, `stride` apart. */
