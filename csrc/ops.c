@@ -38,6 +38,7 @@ static fg_status set_up(rig *b, fg_isa isa, fg_dtype dtype, int layers, const in
         return FG_ERR_MEMORY;
     }
     b->plan->rows = rows;
+    b->plan->measured = 1;
     b->all = (fg_share){.blocks = fg_ceil_div(rows, FG_ROW_BLOCK)};
     b->caller = fg_fpenv_enter();
     return FG_OK;

@@ -243,6 +243,7 @@ BAD_CALLS = {
     "fit: batch_size True": (fit(batch_size=True), TypeError, "batch_size: got True"),
     "fit: shuffle 'no'": (fit(shuffle="no"), TypeError, "shuffle: got 'no'"),
     "fit: progress 'no'": (fit(progress="no"), TypeError, "progress: got 'no'"),
+    "fit: telemetry 1": (fit(telemetry=1), TypeError, "telemetry: got 1, wants True or False"),
     "fit: validation 3": (fit(validation_data=3), TypeError, "validation_data: got int, wants a pair"),
     "fit: validation of X alone": (fit(validation_data=(X,)), TypeError, "validation_data: got tuple"),
     "run: steps 0": (run(steps=0), ValueError, "steps: got 0"),
@@ -255,6 +256,11 @@ BAD_CALLS = {
     "Trainer: net": (lambda w: fg.Trainer("net", "mse"), TypeError, "net: got str"),
     "Trainer: loss": (lambda w: fg.Trainer(w.net, "l2"), ValueError, "loss: got 'l2'"),
     "Trainer: optimizer": (lambda w: fg.Trainer(w.net, "mse", "lion"), ValueError, "optimizer: got 'lion'"),
+    "Trainer: telemetry": (
+        lambda w: fg.Trainer(w.net, "mse", telemetry="grad_norm"),
+        TypeError,
+        "telemetry: got 'grad_norm', wants True or False",
+    ),
     "stats before a step": (
         lambda w: fg.Trainer(w.net, "mse").stats,
         ValueError,

@@ -166,6 +166,34 @@ def test_evaluate_is_the_loss_of_one_batch():
         assert fg.Trainer(net, loss).evaluate(X, y) == net.evaluate(X, y, loss=loss)
 
 
+def test_gradients_do_not_depend_on_earlier_batches():
+    rng = np.random.default_rng(2)
+    net = fg.MLP([6, 20, 4], activation="tanh", seed=0)
+    for rows in (3, 300, 7):
+        X, y = rng.standard_normal((rows, 6)), rng.standard_normal((rows, 4))
+        value, found = net.gradients(X, y, loss="mse")
+        fresh_value, fresh = fg.MLP([6, 20, 4], activation="tanh", seed=0).gradients(X, y, loss="mse")
+        assert value == fresh_value
+        assert same_bits([*found.weights, *found.biases, found.input], [*fresh.weights, *fresh.biases, fresh.input])
+
+
+def test_a_forward_pass_waits_for_its_backward():
+    """Whatever else is asked of the network in between, and with however many threads."""
+    rng = np.random.default_rng(3)
+    net = fg.MLP([6, 20, 4], activation="tanh", seed=0)
+    X, g = rng.standard_normal((9, 6)), rng.standard_normal((9, 4))
+    net.forward(X, training=True)
+    at_once = net.backward(g)
+    net.forward(X, training=True)
+    fg.set_num_threads(1 + fg.get_num_threads())
+    net.evaluate(np.ones((50, 6)), np.ones((50, 4)), loss="mse")
+    net.forward(np.ones((700, 6)))
+    later = net.backward(g)
+    assert same_bits([*at_once.weights, *at_once.biases, at_once.input], [*later.weights, *later.biases, later.input])
+    with pytest.raises(ValueError, match="backward: got no forward pass"):
+        net.backward(g)
+
+
 def test_forward_beyond_the_dtype_gives_inf():
     net = fg.MLP([2, 2, 1], activation="relu", init=fg.init.Constant(1e30))
     assert np.isinf(net.forward([[1e8, 1e8]])).all()

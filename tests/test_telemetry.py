@@ -189,6 +189,18 @@ def test_history_keeps_losses_and_statistics_in_step():
     assert repr(history) == "History(3 steps, 1 epochs, 5 layers, loss 3 -> 1.5)"
 
 
+def test_history_keeps_losses_without_statistics():
+    history = History(LAYERS)
+    history.append_chunk(np.array([3.0, 2.0]), None)
+    history.append_chunk(np.array([1.5]), chunk(1))
+    with pytest.raises(ValueError, match="losses: got dtype float32"):
+        history.append_chunk(np.ones(2, np.float32), None)
+    np.testing.assert_array_equal(history.loss, [3.0, 2.0, 1.5])
+    assert len(history) == 3
+    np.testing.assert_array_equal(history.telemetry.at(-1).values, chunk(1)[0])
+    assert len(history.telemetry) == 1
+
+
 @pytest.mark.parametrize(
     ("losses", "statistics", "message"),
     [

@@ -143,6 +143,18 @@ def test_what_predict_tells_depends_on_the_loss():
     np.testing.assert_array_equal(net.predict(X), net.forward(X))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_predictions_have_the_shape_of_the_last_steps_targets(dtype):
+    X, y = np.ones((5, 2), dtype), np.ones((5, 1), dtype)
+    net = fg.MLP([2, 4, 1], dtype=dtype)
+    trainer, other = fg.Trainer(net, "mse"), fg.Trainer(net, "binary_cross_entropy")
+    for who, targets in ((trainer, y), (trainer, y[:, 0]), (other, y), (other, y[:, 0]), (trainer, y)):
+        who.step(X, targets)
+        assert net.predict(X).shape == targets.shape
+        who.run(X, targets, steps=2)
+        assert net.predict(X).shape == targets.shape
+
+
 def test_the_last_short_batch_is_kept():
     X, y = blobs(n=100)
     net = fg.MLP([2, 4, 3], seed=0)

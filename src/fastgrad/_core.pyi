@@ -1,6 +1,6 @@
 """Types of the compiled core. Arrays are NumPy's, C-contiguous, of the dtype that the network has."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,9 @@ def set_threads(threads: int) -> None: ...
 def get_threads() -> int: ...
 def allocations() -> int: ...
 def fma_peak(isa: str, dtype: str, seconds: float) -> float: ...
-def first_nonfinite(array: Array, dtype: str) -> int: ...
-def first_bad_label(labels: Array, classes: int) -> int: ...
+
+class RefusedError(ArithmeticError):
+    args: tuple[float]
 
 class Network:
     sizes: tuple[int, ...]
@@ -35,6 +36,8 @@ class Network:
     def __init__(
         self, isa: str, dtype: str, sizes: tuple[int, ...], activations: tuple[str, ...], has_bias: bool
     ) -> None: ...
+    def is_ready(self, array: object, columns: int) -> TypeGuard[Array]: ...
+    def has_ready_targets(self, y: object, rows: int, loss: str) -> TypeGuard[Array]: ...
     def set_weights(self, layer: int, array: Array) -> None: ...
     def get_weights(self, layer: int, out: Array) -> None: ...
     def set_bias(self, layer: int, array: Array) -> None: ...
@@ -47,23 +50,29 @@ class Optimizer:
 
 class Plan:
     network: Network
-    capacity: int
-    threads: int
     rows: int
     def __init__(
         self, network: Network, capacity: int, mode: Literal["inference", "training", "gradients"]
     ) -> None: ...
     def forward(self, x: Array, out: Array, first: int = 0) -> int: ...
+    @overload
+    def step(
+        self, x: object, y: object, loss: str, optimizer: Optimizer, statistics: Doubles | None
+    ) -> float | None: ...
+    @overload
+    def step(
+        self, x: Array, y: Array, loss: str, optimizer: Optimizer, statistics: Doubles | None, checked: Literal[True]
+    ) -> float: ...
     def steps(
         self,
         x: Array,
         y: Array,
-        order: Array | None,
+        order: Array,
         batch_size: int,
         loss: str,
         optimizer: Optimizer,
         losses: Doubles,
-        statistics: Doubles,
+        statistics: Doubles | None,
         first: int = 0,
     ) -> int: ...
     def loss(self, x: Array, y: Array, loss: str) -> float: ...

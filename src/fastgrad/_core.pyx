@@ -3,53 +3,21 @@
 """The boundary between Python and the C engine.
 
 Every array is checked here for dtype, shape and contiguity before the engine sees its address; the GIL is released
-while a network computes, and a status becomes an exception in one place. Meanings (finite data, labels in range, names)
-are the callers' business: the modules above check them and give better messages.
+while a network computes. Data that are ready as they come are told by a quick check; what fails it is the business of
+the modules above, which convert it or say what is wrong.
 """
 import threading
 
-from cpython.buffer cimport (
-    PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
-)
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
-
-cdef enum:
-    ANY = -1
+include "_core_arrays.pxi"
 
 cdef double LONGEST_CALL = 0.05  # seconds, after which a loop over steps or rows returns, so that signals are heard
 
 
-cdef class Pinned:
-    """Holds an array's memory in place."""
-    cdef Py_buffer view
-    cdef bint held
-
-    def __dealloc__(self):
-        if self.held:
-            PyBuffer_Release(&self.view)
-
-
-cdef Pinned pin(object array, str name, char kind, int dimensions, Py_ssize_t rows, Py_ssize_t columns=ANY,
-                bint writable=False):
-    """Pin a C-contiguous array of `kind` elements, after checking its shape (ANY matches all)."""
-    cdef Pinned pinned = Pinned.__new__(Pinned)
-    PyObject_GetBuffer(array, &pinned.view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
-    pinned.held = True
-    cdef char got = pinned.view.format[0]
-    if got == c"l" and sizeof(long) == 8:
-        got = c"q"
-    if got != kind or pinned.view.format[1] != 0:
-        found = (<bytes> pinned.view.format).decode()
-        raise ValueError(f"{name}: got elements of format {found!r}, wants {chr(kind)!r}")
-    if pinned.view.ndim != dimensions:
-        raise ValueError(f"{name}: got {pinned.view.ndim} dimensions, wants {dimensions}")
-    if rows != ANY and pinned.view.shape[0] != rows:
-        raise ValueError(f"{name}: got {pinned.view.shape[0]} rows, wants {rows}")
-    if columns != ANY and pinned.view.shape[1] != columns:
-        raise ValueError(f"{name}: got {pinned.view.shape[1]} columns, wants {columns}")
-    return pinned
+class RefusedError(ArithmeticError):
+    """A step would not have been finite, and was not done; its argument is the loss."""
 
 
 cdef int raise_for(fg_status status) except -1:
@@ -66,7 +34,6 @@ cdef dict numbered(list names):
     return {name: number for number, name in enumerate(names)}
 
 
-cdef char DOUBLE = c"d", INT64 = c"q"
 cdef int COUNT_OF_STATISTICS = <int> FG_STATISTICS
 DTYPES = {"float32": FG_F32, "float64": FG_F64}
 ISAS = numbered([fg_isa_name(<fg_isa> i).decode() for i in range(<int> fg_best_isa() + 1)])
@@ -75,6 +42,7 @@ LOSSES = numbered([fg_loss_name(<fg_loss> i).decode() for i in range(<int> FG_LO
 STATISTICS = tuple([fg_statistic_name(<fg_statistic> i).decode() for i in range(<int> FG_STATISTICS)])
 UNARIES = numbered([fg_unary_name(<fg_unary> i).decode() for i in range(<int> FG_UNARIES)])
 OPTIMIZERS = numbered([fg_optimizer_name(<fg_optimizer_kind> i).decode() for i in range(<int> FG_OPTIMIZERS)])
+cdef fg_loss CROSS_ENTROPY = LOSSES["cross_entropy"], BINARY_CROSS_ENTROPY = LOSSES["binary_cross_entropy"]
 
 
 def cpu_brand():
@@ -106,18 +74,6 @@ def fma_peak(str isa, str dtype, double seconds):
     with nogil:
         peak = fg_fma_peak(which, kind, seconds)
     return peak
-
-
-def first_nonfinite(object array, str dtype):
-    """Index, in memory order, of the first element of a matrix that is not finite, or -1."""
-    cdef Pinned pinned = pin(array, "array", kind_of(dtype), 2, ANY)
-    return fg_first_nonfinite(<fg_dtype> DTYPES[dtype], pinned.view.len // pinned.view.itemsize, pinned.view.buf)
-
-
-def first_bad_label(object labels, int64_t classes):
-    """Index of the first label outside [0, classes), or -1."""
-    cdef Pinned pinned = pin(labels, "y", INT64, 1, ANY)
-    return fg_first_bad_label(pinned.view.shape[0], <const int64_t *> pinned.view.buf, classes)
 
 
 cdef class Network:
@@ -155,6 +111,30 @@ cdef class Network:
 
     def __dealloc__(self):
         fg_network_destroy(self.handle)
+
+    cdef Pinned inputs(self, object x):
+        return pin(x, "X", self.kind, 2, ANY, self.n_inputs)
+
+    cdef Pinned targets(self, object y, Py_ssize_t rows, fg_loss loss):
+        if y.ndim != 1:
+            return pin(y, "y", self.kind, 2, rows, self.n_outputs)
+        if loss != CROSS_ENTROPY:
+            raise ValueError("y: got no target matrix, which this loss wants")
+        return pin(y, "y", INT64, 1, rows)
+
+    cdef Pinned ready_targets(self, object y, Py_ssize_t rows, fg_loss loss):
+        """Pin targets that need no other check, or return None."""
+        if loss == CROSS_ENTROPY:
+            return pin_labels(y, rows, self.n_outputs)
+        return None if loss == BINARY_CROSS_ENTROPY else pin_finite(y, self.kind, rows, self.n_outputs)
+
+    def is_ready(self, object array, Py_ssize_t columns):
+        """Whether the engine can read this as a finite matrix of at least one row."""
+        return pin_finite(array, self.kind, ANY, columns) is not None
+
+    def has_ready_targets(self, object y, Py_ssize_t rows, str loss):
+        """Whether the engine can read this as targets that need no other check."""
+        return self.ready_targets(y, rows, <fg_loss> <int> LOSSES[loss]) is not None
 
     cdef int require_layer(self, int layer) except -1:
         if layer < 0 or layer >= self.layers:
@@ -219,156 +199,179 @@ cdef class Optimizer:
         return fg_optimizer_steps(self.handle)
 
 
-cdef class Data:
-    """Inputs and targets as the engine reads them, held in place. `y` is labels (1-D) or a matrix, or None."""
-    cdef Pinned x, y, order
-    cdef fg_batch batch
-    cdef bint has_labels
-
-    def __cinit__(self, Network network not None, object x, object y=None, object order=None):
-        self.x = pin(x, "X", network.kind, 2, ANY, network.n_inputs)
-        cdef Py_ssize_t rows = self.x.view.shape[0]
-        self.batch.inputs = self.x.view.buf
-        self.batch.first, self.batch.rows = 0, rows
-        self.batch.targets = self.batch.labels = self.batch.order = NULL
-        if y is not None:
-            self.has_labels = y.ndim == 1
-            if self.has_labels:
-                self.y = pin(y, "y", INT64, 1, rows)
-                self.batch.labels = <const int64_t *> self.y.view.buf
-            else:
-                self.y = pin(y, "y", network.kind, 2, rows, network.n_outputs)
-                self.batch.targets = self.y.view.buf
-        if order is not None:
-            self.order = pin(order, "order", INT64, 1, ANY)
-            self.require_order(rows)
-            self.batch.order = <const int64_t *> self.order.view.buf
-            self.batch.rows = self.order.view.shape[0]
-
-    cdef int require_order(self, Py_ssize_t rows) except -1:
-        cdef const int64_t *index = <const int64_t *> self.order.view.buf
-        cdef Py_ssize_t i
-        for i in range(self.order.view.shape[0]):
-            if index[i] < 0 or index[i] >= rows:
-                raise ValueError(f"order: got {index[i]} at {i}, wants a row of X, 0 to {rows - 1}")
-        return 0
-
-    cdef int require_targets(self, fg_loss loss) except -1:
-        cdef bint wants_labels_allowed = loss == <fg_loss> <int> LOSSES["cross_entropy"]
-        if self.y is None or (self.has_labels and not wants_labels_allowed):
-            raise ValueError("y: got no target matrix, which this loss wants")
-        return 0
-
-
 cdef class Plan:
-    """Workspace for batches of up to `capacity` rows. Runs one call at a time: `network.lock` sees to it."""
+    """Workspace for batches of `capacity` rows, made when first used, and anew when a batch or the threads outgrow it.
+
+    Runs one call at a time: `network.lock` sees to it.
+    """
     cdef fg_plan *handle
     cdef readonly Network network
-    cdef readonly int64_t capacity
-    cdef readonly int threads
+    cdef int64_t capacity
+    cdef int threads
     cdef fg_plan_mode mode
     cdef readonly int64_t rows  # of the last forward pass
 
     def __cinit__(self, Network network not None, int64_t capacity, str mode):
         self.mode = {"inference": FG_INFERENCE, "training": FG_TRAINING, "gradients": FG_GRADIENTS}[mode]
-        raise_for(fg_plan_create(&self.handle, network.handle, capacity, self.mode))
-        self.network, self.capacity, self.threads = network, capacity, fg_threads()
+        self.network, self.capacity = network, capacity
 
     def __dealloc__(self):
         fg_plan_destroy(self.handle)
 
     cdef int require(self, Py_ssize_t rows, fg_plan_mode least) except -1:
-        if rows < 1 or rows > self.capacity:
-            raise ValueError(f"X: got {rows} rows, wants 1 to {self.capacity}")
+        if rows < 1:
+            raise ValueError(f"X: got {rows} rows, wants at least 1")
         if self.mode < least:
             raise ValueError("mode: the plan was made for less than this")
         return 0
 
+    cdef int require_own(self, Optimizer optimizer) except -1:
+        if optimizer.network is not self.network:
+            raise ValueError("optimizer: belongs to another network")
+        return 0
+
+    cdef int reserve(self, int64_t rows) except -1:
+        """Have room for `rows`; the caller holds the lock."""
+        cdef fg_plan *larger = NULL
+        cdef int threads = fg_threads()
+        if self.handle != NULL and rows <= self.capacity and threads == self.threads:
+            return 0
+        rows = max(rows, self.capacity)
+        raise_for(fg_plan_create(&larger, self.network.handle, rows, self.mode))
+        fg_plan_destroy(self.handle)
+        self.handle, self.capacity, self.threads, self.rows = larger, rows, threads, 0
+        return 0
+
     def forward(self, object x, object out, int64_t first=0):
-        """Forward pass of rows from `first` to `out`. An inference plan takes any number of rows.
+        """Forward pass of rows from `first` to `out`. An inference plan takes them in batches of its capacity.
 
         Returns the first row not done: all are, unless that took longer than LONGEST_CALL.
         """
-        cdef Data data = Data(self.network, x)
-        cdef int64_t total = data.batch.rows
-        cdef fg_batch batch = data.batch
+        cdef Pinned inputs = self.network.inputs(x)
+        cdef fg_batch batch = batch_of(inputs)
+        cdef int64_t total = batch.rows
         cdef Pinned outputs = pin(out, "out", self.network.kind, 2, total, self.network.n_outputs, True)
         cdef char *to = <char *> outputs.view.buf
         cdef double end = fg_seconds() + LONGEST_CALL
-        self.require(min(total, self.capacity) if self.mode == FG_INFERENCE else total, FG_INFERENCE)
+        cdef int64_t most = self.capacity if self.mode == FG_INFERENCE else total
+        self.require(total, FG_INFERENCE)
         if first < 0 or first >= total:
             raise ValueError(f"first: got {first}, wants a row of X, 0 to {total - 1}")
         batch.first, batch.rows = first, 0
         with self.network.lock:
+            self.reserve(most)
             with nogil:
                 while batch.first < total and (batch.rows == 0 or fg_seconds() < end):
-                    batch.rows = min(self.capacity, total - batch.first)
+                    batch.rows = min(most, total - batch.first)
                     fg_plan_forward(self.handle, &batch, to + batch.first * outputs.view.strides[0])
                     batch.first += batch.rows
             self.rows = batch.rows
         return batch.first
 
-    def steps(self, object x, object y, object order, int64_t batch_size, str loss, Optimizer optimizer,
-              object losses, object statistics, int64_t first=0):
-        """Train on consecutive batches of `order` (or of x), one for each entry of `losses`, from step `first` on.
+    cdef Pinned records(self, object statistics, int64_t steps):
+        """Pin where the statistics of so many steps go, or return None where they are not wanted."""
+        if statistics is None:
+            return None
+        cdef Pinned pinned = pin(statistics, "statistics", DOUBLE, 3, steps, COUNT_OF_STATISTICS, True)
+        if pinned.view.shape[2] != self.network.layers:
+            raise ValueError(f"statistics: got {pinned.view.shape[2]} layers, wants {self.network.layers}")
+        return pinned
 
-        Returns the number of the first step not done: all are, unless that took longer than LONGEST_CALL. It is
-        `first` itself where that step was refused; the refused step's loss is in its place in `losses`.
+    def step(self, object x, object y, str loss, Optimizer optimizer not None, object statistics, bint checked=False):
+        """Train on one batch and return its loss; raises RefusedError(loss) where the engine refused the step.
+
+        Returns None, having done nothing, for data that need `fastgrad.losses`, unless they are `checked`.
         """
-        cdef Data data = Data(self.network, x, y, order)
-        cdef Pinned values = pin(losses, "losses", DOUBLE, 1, ANY, ANY, True)
-        cdef int64_t count = values.view.shape[0], total = data.batch.rows, done = first
-        cdef Pinned rows = pin(statistics, "statistics", DOUBLE, 3, count, COUNT_OF_STATISTICS, True)
         cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
+        cdef Pinned inputs, targets = None, row = self.records(statistics, 1)
+        cdef fg_status status = FG_OK
+        cdef double value = 0.0
+        if checked:
+            inputs = self.network.inputs(x)
+            targets = self.network.targets(y, inputs.view.shape[0], kind)
+        else:
+            inputs = pin_finite(x, self.network.kind, ANY, self.network.n_inputs)
+            if inputs is not None:
+                targets = self.network.ready_targets(y, inputs.view.shape[0], kind)
+            if targets is None:
+                return None
+        cdef fg_batch batch = batch_of(inputs, targets)
+        cdef double *to = NULL if row is None else <double *> row.view.buf
+        self.require_own(optimizer)
+        self.require(batch.rows, FG_TRAINING)
+        with self.network.lock:
+            self.reserve(batch.rows)
+            with nogil:
+                status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, &value, to)
+        if status != FG_OK:
+            raise RefusedError(value)
+        return value
+
+    def steps(self, object x, object y, object order, int64_t batch_size, str loss, Optimizer optimizer not None,
+              object losses, object statistics, int64_t first=0):
+        """Train on consecutive batches of `order`, one for each entry of `losses`, from step `first` on.
+
+        Where `statistics` is None, none are taken. Returns the number of the first step not done: all are, unless that
+        took longer than LONGEST_CALL. It is `first` itself where that step was refused; the refused step's loss is in
+        its place in `losses`.
+        """
+        cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
+        cdef Pinned inputs = self.network.inputs(x)
+        cdef Pinned targets = self.network.targets(y, inputs.view.shape[0], kind)
+        cdef Pinned rows = pin_order(order, inputs.view.shape[0])
+        cdef Pinned values = pin(losses, "losses", DOUBLE, 1, ANY, ANY, True)
+        cdef fg_batch batch = batch_of(inputs, targets, rows)
+        cdef int64_t count = values.view.shape[0], total = batch.rows, done = first
+        cdef Pinned records = self.records(statistics, count)
+        cdef int64_t record_size = COUNT_OF_STATISTICS * self.network.layers
+        cdef double *record = NULL if records is None else <double *> records.view.buf
+        cdef double *value = <double *> values.view.buf
         cdef fg_status status = FG_OK
         cdef double end = fg_seconds() + LONGEST_CALL
-        cdef double *value = <double *> values.view.buf
-        cdef double *row = <double *> rows.view.buf
-        cdef int64_t row_size = COUNT_OF_STATISTICS * self.network.layers
-        if rows.view.shape[2] != self.network.layers:
-            raise ValueError(f"statistics: got {rows.view.shape[2]} layers, wants {self.network.layers}")
-        if optimizer is None or optimizer.network is not self.network:
-            raise ValueError("optimizer: belongs to another network")
         if batch_size < 1 or count != (total + batch_size - 1) // batch_size:
             raise ValueError(f"losses: got {count} entries for {total} rows in batches of {batch_size}")
         if first < 0 or first >= count:
             raise ValueError(f"first: got {first}, wants a step, 0 to {count - 1}")
-        data.require_targets(kind)
-        self.require(min(batch_size, total), FG_TRAINING)
-        cdef fg_batch batch = data.batch
+        self.require_own(optimizer)
+        self.require(total, FG_TRAINING)
         with self.network.lock:
+            self.reserve(min(batch_size, total))
             with nogil:
                 while done < count and status == FG_OK and (done == first or fg_seconds() < end):
                     batch.first = done * batch_size
                     batch.rows = min(batch_size, total - batch.first)
                     status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, value + done,
-                                          row + done * row_size)
+                                          NULL if record == NULL else record + done * record_size)
                     done += status == FG_OK
         return done
 
     def loss(self, object x, object y, str loss):
         """The loss of a batch, changing nothing."""
-        cdef Data data = Data(self.network, x, y)
         cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
+        cdef Pinned inputs = self.network.inputs(x)
+        cdef Pinned targets = self.network.targets(y, inputs.view.shape[0], kind)
+        cdef fg_batch batch = batch_of(inputs, targets)
         cdef double value
-        data.require_targets(kind)
-        self.require(data.batch.rows, FG_TRAINING)
+        self.require(batch.rows, FG_TRAINING)
         with self.network.lock:
+            self.reserve(batch.rows)
             with nogil:
-                fg_plan_loss(self.handle, &data.batch, kind, &value)
+                fg_plan_loss(self.handle, &batch, kind, &value)
         return value
 
     def gradients(self, object x, object y, str loss):
         """Forward and backward; returns the loss, and leaves the gradients to be read."""
-        cdef Data data = Data(self.network, x, y)
         cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
+        cdef Pinned inputs = self.network.inputs(x)
+        cdef Pinned targets = self.network.targets(y, inputs.view.shape[0], kind)
+        cdef fg_batch batch = batch_of(inputs, targets)
         cdef double value
-        data.require_targets(kind)
-        self.require(data.batch.rows, FG_GRADIENTS)
+        self.require(batch.rows, FG_GRADIENTS)
         with self.network.lock:
+            self.reserve(batch.rows)
             with nogil:
-                fg_plan_gradients(self.handle, &data.batch, kind, &value)
-            self.rows = data.batch.rows
+                fg_plan_gradients(self.handle, &batch, kind, &value)
+            self.rows = batch.rows
         return value
 
     def backward(self, object output_gradient):
@@ -420,97 +423,4 @@ cdef class Plan:
             fg_plan_get_statistics(self.handle, <double *> pinned.view.buf)
 
 
-def map_unary(str isa, str dtype, str name, object x, object y):
-    cdef Pinned a = pin(x, "x", kind_of(dtype), 1, ANY)
-    cdef Pinned b = pin(y, "y", kind_of(dtype), 1, a.view.shape[0], ANY, True)
-    fg_map_unary(ISAS[isa], DTYPES[dtype], <fg_unary> <int> UNARIES[name], a.view.shape[0], a.view.buf, b.view.buf)
-
-
-def map_activation(str isa, str dtype, str name, object z, object a, object slope):
-    cdef Pinned x = pin(z, "z", kind_of(dtype), 1, ANY)
-    cdef Pinned y = pin(a, "a", kind_of(dtype), 1, x.view.shape[0], ANY, True)
-    cdef Pinned s = pin(slope, "slope", kind_of(dtype), 1, x.view.shape[0], ANY, True)
-    fg_map_activation(ISAS[isa], DTYPES[dtype], ACTIVATIONS[name], x.view.shape[0], x.view.buf, y.view.buf, s.view.buf)
-
-
-def op_forward(str isa, str dtype, str activation, object x, object w, object b, object output, object slope):
-    """Returns mean, root mean square and mean |slope|."""
-    cdef char kind = kind_of(dtype)
-    cdef Py_ssize_t rows = x.shape[0], fan_in = w.shape[0], fan_out = w.shape[1]
-    cdef Pinned px = pin(x, "x", kind, 2, rows, fan_in), pw = pin(w, "w", kind, 2, fan_in, fan_out)
-    cdef Pinned pb = pin(b, "b", kind, 1, fan_out), po = pin(output, "output", kind, 2, rows, fan_out, True)
-    cdef Pinned ps = pin(slope, "slope", kind, 2, rows, fan_out, True)
-    cdef double moments[3]
-    raise_for(fg_op_forward(ISAS[isa], DTYPES[dtype], ACTIVATIONS[activation], rows, fan_in, fan_out, px.view.buf,
-                            pw.view.buf, pb.view.buf, po.view.buf, ps.view.buf, moments))
-    return moments[0], moments[1], moments[2]
-
-
-def op_backward_data(str isa, str dtype, object delta, object w, object slope, object out):
-    """Returns the norm of the new delta."""
-    cdef char kind = kind_of(dtype)
-    cdef Py_ssize_t rows = delta.shape[0], fan_in = w.shape[0], fan_out = w.shape[1]
-    cdef Pinned pd = pin(delta, "delta", kind, 2, rows, fan_out), pw = pin(w, "w", kind, 2, fan_in, fan_out)
-    cdef Pinned ps = pin(slope, "slope", kind, 2, rows, fan_in), po = pin(out, "out", kind, 2, rows, fan_in, True)
-    cdef double norm
-    raise_for(fg_op_backward_data(ISAS[isa], DTYPES[dtype], rows, fan_in, fan_out, pd.view.buf, pw.view.buf,
-                                  ps.view.buf, po.view.buf, &norm))
-    return norm
-
-
-def op_backward_weights(str isa, str dtype, object x, object delta, object dw, object db):
-    """Returns the norms of dw and db."""
-    cdef char kind = kind_of(dtype)
-    cdef Py_ssize_t rows = x.shape[0], fan_in = x.shape[1], fan_out = delta.shape[1]
-    cdef Pinned px = pin(x, "x", kind, 2, rows, fan_in), pd = pin(delta, "delta", kind, 2, rows, fan_out)
-    cdef Pinned pw = pin(dw, "dw", kind, 2, fan_in, fan_out, True), pb = pin(db, "db", kind, 1, fan_out, ANY, True)
-    cdef double norms[2]
-    raise_for(fg_op_backward_weights(ISAS[isa], DTYPES[dtype], rows, fan_in, fan_out, px.view.buf, pd.view.buf,
-                                     pw.view.buf, pb.view.buf, norms))
-    return norms[0], norms[1]
-
-
-def op_loss(str isa, str dtype, str loss, object outputs, object y, object gradient):
-    """Returns the loss."""
-    cdef char kind = kind_of(dtype)
-    cdef Py_ssize_t rows = outputs.shape[0], columns = outputs.shape[1]
-    cdef Pinned po = pin(outputs, "outputs", kind, 2, rows, columns)
-    cdef Pinned pg = pin(gradient, "gradient", kind, 2, rows, columns, True), py
-    cdef fg_batch batch
-    cdef double value
-    batch.first, batch.rows = 0, rows
-    batch.inputs = batch.targets = batch.labels = batch.order = NULL
-    if y.ndim == 1:
-        if loss != "cross_entropy":
-            raise ValueError("y: got no target matrix, which this loss wants")
-        py = pin(y, "y", INT64, 1, rows)
-        batch.labels = <const int64_t *> py.view.buf
-    else:
-        py = pin(y, "y", kind, 2, rows, columns)
-        batch.targets = py.view.buf
-    raise_for(fg_op_loss(ISAS[isa], DTYPES[dtype], <fg_loss> <int> LOSSES[loss], columns, po.view.buf, &batch,
-                         pg.view.buf, &value))
-    return value
-
-
-def optimizer_states(str kind):
-    return fg_optimizer_states(<fg_optimizer_kind> <int> OPTIMIZERS[kind])
-
-
-def op_update(str isa, str dtype, dict options, int64_t steps, object w, object gradient, list states):
-    """Replaces w and the states; returns the norms of w before and of the increment."""
-    cdef char kind = kind_of(dtype)
-    cdef fg_optimizer_config config = optimizer_config(options)
-    cdef Py_ssize_t rows = w.shape[0], columns = w.shape[1]
-    cdef Pinned pw = pin(w, "w", kind, 2, rows, columns, True)
-    cdef Pinned pg = pin(gradient, "gradient", kind, 2, rows, columns), one
-    cdef void *pointers[3]
-    cdef double norms[2]
-    if len(states) != fg_optimizer_states(config.kind):
-        raise ValueError(f"states: got {len(states)} arrays, wants {fg_optimizer_states(config.kind)}")
-    pinned = [pin(state, "states", kind, 2, rows, columns, True) for state in states]
-    for i, one in enumerate(pinned):
-        pointers[i] = one.view.buf
-    raise_for(fg_op_update(ISAS[isa], DTYPES[dtype], &config, steps, rows, columns, pw.view.buf, pg.view.buf, pointers,
-                           norms))
-    return norms[0], norms[1]
+include "_core_ops.pxi"

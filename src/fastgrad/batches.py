@@ -1,37 +1,32 @@
-"""Batches on their way to the engine: the quick checks of every step, and workspaces that fit.
+"""Batches on their way to the engine: the quick checks of every step.
 
 An array that is already as the engine wants it is checked in compiled code and passed on; anything else takes the
 slower way through `fastgrad.losses`, which converts it or says what is wrong.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeGuard
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _core, losses
 
 Array = npt.NDArray[Any]
 
-_DTYPES = {name: np.dtype(name) for name in _core.DTYPES}
 
-
-def checked_inputs(X: npt.ArrayLike, n_features: int, dtype: str, name: str = "X") -> Array:
+def checked_inputs(network: _core.Network, X: npt.ArrayLike, name: str = "X", n_features: int | None = None) -> Array:
     """Return X as the engine reads it; see `fastgrad.losses.check_inputs` for what is accepted."""
-    if _is_ready(X, dtype, n_features) and _core.first_nonfinite(X, dtype) < 0:
+    columns = network.sizes[0] if n_features is None else n_features
+    if network.is_ready(X, columns):
         return X
-    return losses.check_inputs(X, n_features, dtype, name)
+    return losses.check_inputs(X, columns, network.dtype, name)
 
 
-def checked_targets(loss: str, y: npt.ArrayLike, n: int, n_outputs: int, dtype: str) -> Array:
+def checked_targets(network: _core.Network, loss: str, y: npt.ArrayLike, n: int) -> Array:
     """Return y as the engine reads it; see `fastgrad.losses.check_targets` for what is accepted."""
-    if loss not in ("cross_entropy", "binary_cross_entropy"):
-        if _is_ready(y, dtype, n_outputs) and len(y) == n and _core.first_nonfinite(y, dtype) < 0:
-            return y
-    elif loss == "cross_entropy" and _are_labels(y, n) and _core.first_bad_label(y, n_outputs) < 0:
+    if network.has_ready_targets(y, n, loss):
         return y
-    return losses.check_targets(loss, y, n, n_outputs, dtype)
+    return losses.check_targets(loss, y, n, network.sizes[-1], network.dtype)
 
 
 def checked_pair(name: str, data: object, check: Callable[..., tuple[Array, Array]]) -> tuple[Array, Array]:
@@ -42,38 +37,3 @@ def checked_pair(name: str, data: object, check: Callable[..., tuple[Array, Arra
         return check(*data)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}") from error
-
-
-def _is_ready(array: object, dtype: str, columns: int) -> TypeGuard[Array]:
-    return (
-        type(array) is np.ndarray
-        and array.dtype is _DTYPES[dtype]
-        and array.ndim == 2
-        and array.shape[1] == columns
-        and array.shape[0] > 0
-        and _is_plain(array)
-    )
-
-
-def _are_labels(array: object, n: int) -> TypeGuard[Array]:
-    return type(array) is np.ndarray and array.shape == (n,) and array.dtype == np.int64 and _is_plain(array)
-
-
-def _is_plain(array: Array) -> bool:
-    return array.flags.c_contiguous and array.flags.aligned
-
-
-class PlanKeeper:
-    """Keeps one workspace of a mode for a network, and makes a larger one when a batch or the threads outgrow it."""
-
-    def __init__(self, network: _core.Network, mode: Literal["inference", "training", "gradients"]) -> None:
-        self._network = network
-        self._mode = mode
-        self._plan: _core.Plan | None = None
-
-    def for_rows(self, rows: int) -> _core.Plan:
-        """Return a plan for up to `rows` rows."""
-        plan = self._plan
-        if plan is None or plan.capacity < rows or plan.threads != _core.get_threads():
-            plan = self._plan = _core.Plan(self._network, rows, self._mode)
-        return plan

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core, config, losses, optim
-from fastgrad.batches import PlanKeeper, checked_inputs, checked_pair, checked_targets
+from fastgrad.batches import checked_inputs, checked_pair, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
 from fastgrad.init import Init, initialise, layer_rng
@@ -100,10 +100,10 @@ class MLP:
         self._trained_loss: str | None = None
         self._trained_flat = False
         self._trainers = 0
-        self._inference = PlanKeeper(self._network, "inference")
-        self._losses = PlanKeeper(self._network, "training")
-        self._gradients = PlanKeeper(self._network, "gradients")
-        self._forward_plan: _core.Plan | None = None
+        self._inference = _core.Plan(self._network, _FORWARD_ROWS, "inference")
+        self._losses = _core.Plan(self._network, 1, "training")
+        self._gradients = _core.Plan(self._network, 1, "gradients")
+        self._can_backward = False
 
     def _first_weights(self, rule: Init, layer: int) -> Array:
         fan_in, fan_out = self.sizes[layer : layer + 2]
@@ -163,6 +163,7 @@ class MLP:
         shuffle: bool = True,
         validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         progress: bool = False,
+        telemetry: bool = True,
     ) -> History:
         """Train on all of X, `epochs` times, with a new Trainer: the optimizer's state starts afresh.
 
@@ -182,11 +183,13 @@ class MLP:
             Its loss is computed after each epoch.
         progress : bool
             Print a line for each epoch.
+        telemetry : bool
+            Record the statistics of every layer at every step; see `Trainer`.
 
         Returns
         -------
         History
-            Losses, epochs, and the telemetry of every step.
+            Losses, epochs, and the telemetry of every step, if recorded.
 
         Raises
         ------
@@ -195,23 +198,24 @@ class MLP:
         DivergenceError
             A loss or an update is not finite; the weights are those before that step.
         """
-        trainer = Trainer(self, loss, optimizer)
+        trainer = Trainer(self, loss, optimizer, telemetry=telemetry)
         epochs = _checks.integer("epochs", epochs, at_least=1)
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
         shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)
-        inputs, targets = trainer._checked(X, y)
-        batch_size = min(batch_size, len(inputs))
+        data = trainer._checked(X, y)
+        samples = len(data[0])
+        batch_size = min(batch_size, samples)
         held_out = None
         if validation_data is not None:
             held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, loss))
         history = History(self._network.layers)
         for epoch in range(epochs):
             start = time.perf_counter()
-            mean = trainer._epoch(inputs, targets, batch_size, shuffle, history)
+            mean = trainer._epoch(data, batch_size, shuffle, history)
             validation = None if held_out is None else self._mean_loss(*held_out, loss)
             history.epochs.append(Epoch(epoch, mean, validation, time.perf_counter() - start))
             if progress:
-                print(history.epochs[-1].line(epochs, len(inputs)), flush=True)
+                print(history.epochs[-1].line(epochs, samples), flush=True)
         return history
 
     def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
@@ -229,17 +233,17 @@ class MLP:
             In the network's dtype; inf or nan where the forward pass leaves its range.
         """
         training = _checks.boolean("training", training)
-        inputs = self._checked_inputs(X)
-        out = np.empty((len(inputs), self.sizes[-1]), self.dtype)
+        inputs = checked_inputs(self._network, X)
+        rows = len(inputs)
+        out = np.empty((rows, self._sizes[-1]), self._dtype)
         if training:
             with self._network.lock:
-                self._forward_plan = self._gradients.for_rows(len(inputs))
-                self._forward_plan.forward(inputs, out)
+                self._gradients.forward(inputs, out)
+                self._can_backward = True
             return out
-        plan = self._inference.for_rows(_FORWARD_ROWS)
         done = 0
-        while done < len(inputs):
-            done = plan.forward(inputs, out, done)
+        while done < rows:
+            done = self._inference.forward(inputs, out, done)
         return out
 
     def backward(self, dL_doutput: npt.ArrayLike) -> Gradients:
@@ -255,16 +259,15 @@ class MLP:
         ValueError
             No forward pass in training mode came before, or the shape is not that of its output.
         """
-        gradient = checked_inputs(dL_doutput, self.sizes[-1], self.dtype, "dL_doutput")
+        gradient = checked_inputs(self._network, dL_doutput, "dL_doutput", self.sizes[-1])
         with self._network.lock:
-            plan = self._forward_plan
-            if plan is None:
+            if not self._can_backward:
                 raise ValueError("backward: got no forward pass, wants forward(X, training=True) before it")
-            if len(gradient) != plan.rows:
-                raise ValueError(f"dL_doutput: got {len(gradient)} rows, wants {plan.rows} as forward had")
-            self._forward_plan = None
-            plan.backward(gradient)
-            return read_gradients(plan)
+            if len(gradient) != self._gradients.rows:
+                raise ValueError(f"dL_doutput: got {len(gradient)} rows, wants {self._gradients.rows} as forward had")
+            self._can_backward = False
+            self._gradients.backward(gradient)
+            return read_gradients(self._gradients)
 
     def gradients(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> tuple[float, Gradients]:
         """Return the loss of a batch and its gradients, changing nothing.
@@ -287,10 +290,9 @@ class MLP:
         """
         inputs, targets = self._checked(X, y, losses.check_loss(loss))
         with self._network.lock:
-            plan = self._gradients.for_rows(len(inputs))
-            self._forward_plan = None
-            value = plan.gradients(inputs, targets, loss)
-            return value, read_gradients(plan)
+            self._can_backward = False
+            value = self._gradients.gradients(inputs, targets, loss)
+            return value, read_gradients(self._gradients)
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
         """Return the loss of X and y as one batch, changing nothing; arguments and errors as in `gradients`."""
@@ -383,18 +385,14 @@ class MLP:
     def __copy__(self) -> "MLP":
         return copy.deepcopy(self)
 
-    def _checked_inputs(self, X: npt.ArrayLike) -> Array:
-        return checked_inputs(X, self.sizes[0], self.dtype)
-
     def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike, loss: str) -> tuple[Array, Array]:
-        inputs = self._checked_inputs(X)
-        return inputs, checked_targets(loss, y, len(inputs), self.sizes[-1], self.dtype)
+        inputs = checked_inputs(self._network, X)
+        return inputs, checked_targets(self._network, loss, y, len(inputs))
 
     def _mean_loss(self, inputs: Array, targets: Array, loss: str) -> float:
-        plan = self._losses.for_rows(min(len(inputs), _FORWARD_ROWS))
         total = 0.0
         for start in range(0, len(inputs), _FORWARD_ROWS):
             part = slice(start, start + _FORWARD_ROWS)
-            value = plan.loss(inputs[part], targets[part], loss)
+            value = self._losses.loss(inputs[part], targets[part], loss)
             total += value if loss == "l2_norm" else value * len(inputs[part])
         return total if loss == "l2_norm" else total / len(inputs)

@@ -97,7 +97,7 @@ class LayerStats:
 
 
 class Telemetry:
-    """The statistics of all steps of a run.
+    """The statistics of the steps of a run that recorded them.
 
     ``telemetry["grad_norm"]`` is a read-only (steps, layers) float64 array, ``len(telemetry)`` the number of steps;
     iterating gives the statistics' names, as with a data frame. Chunks are joined when first read, once.
@@ -207,7 +207,7 @@ class History:
     epochs : list of Epoch
         Filled by ``fit``; empty after a run counted in steps.
     telemetry : Telemetry
-        Statistics of every step and layer.
+        Statistics of every layer at every step that recorded them.
     """
 
     def __init__(self, layers: int) -> None:
@@ -220,14 +220,14 @@ class History:
         """(steps,) read-only float64 array: the loss of each step's batch before its update."""
         return self._losses.joined()
 
-    def append_chunk(self, losses: Array, statistics: Array) -> None:
+    def append_chunk(self, losses: Array, statistics: Array | None) -> None:
         """Add the next steps.
 
         Parameters
         ----------
         losses : (steps,) float64 array
-        statistics : (steps, len(STATISTICS), layers) float64 array
-            Both are kept, not copied: the caller must not write to them afterwards.
+        statistics : (steps, len(STATISTICS), layers) float64 array or None
+            None where nothing was recorded. Both are kept, not copied: the caller must not write to them afterwards.
 
         Raises
         ------
@@ -235,10 +235,11 @@ class History:
             Wrong shape or dtype, or different numbers of steps; nothing is added.
         """
         self._losses.require("losses", losses)
-        self.telemetry.require_chunk("statistics", statistics)
-        if len(losses) != len(statistics):
-            raise ValueError(f"losses: got {len(losses)} steps, wants {len(statistics)} as in statistics")
-        self.telemetry.append_chunk(statistics)
+        if statistics is not None:
+            self.telemetry.require_chunk("statistics", statistics)
+            if len(losses) != len(statistics):
+                raise ValueError(f"losses: got {len(losses)} steps, wants {len(statistics)} as in statistics")
+            self.telemetry.append_chunk(statistics)
         self._losses.append("losses", losses)
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core, losses, optim
-from fastgrad.batches import PlanKeeper, checked_inputs, checked_targets
+from fastgrad.batches import checked_inputs, checked_targets
 from fastgrad.errors import DivergenceError
 from fastgrad.telemetry import STATISTICS, History, LayerStats
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastgrad.network import MLP
 
 Array = npt.NDArray[Any]
+Data = tuple[Array, Array, bool]  # inputs and targets as the engine reads them; whether the targets came as a vector
 
 RING = 32
 _FIRST_SHUFFLE_STREAM = 2**63  # beyond the number of any layer
@@ -36,11 +37,15 @@ class Trainer:
         One of `fastgrad.losses.LOSSES`.
     optimizer : SGD, Adam, AdamW, RMSprop or str
         Its state lives in the Trainer.
+    telemetry : bool
+        Record the statistics of every layer at every step. Without, `stats` and the telemetry of histories stay empty,
+        and only what certifies an update before it is applied is measured: the norms of activations, deltas, weights
+        and update. Weights, losses and the optimizer's state are the same to the bit.
 
     Raises
     ------
     ValueError, TypeError
-        Unknown loss or optimizer.
+        Unknown loss or optimizer, or an argument of the wrong type.
 
     Examples
     --------
@@ -55,20 +60,21 @@ class Trainer:
     (2,)
     """
 
-    def __init__(self, net: "MLP", loss: str, optimizer: optim.Optimizer | str = "adam") -> None:
+    def __init__(
+        self, net: "MLP", loss: str, optimizer: optim.Optimizer | str = "adam", *, telemetry: bool = True
+    ) -> None:
         if not hasattr(net, "new_trainer"):
             raise TypeError(f"net: got {type(net).__name__}, wants an MLP")
         self._net = net
         self._loss = losses.check_loss(loss)
         self._optimizer = optim.resolve(optimizer)
+        self._telemetry = _checks.boolean("telemetry", telemetry)
         self._network, stream = net.new_trainer()
         self._state = _core.Optimizer(self._network, optim.core_options(self._optimizer))
         self._lock = threading.RLock()  # one step or pass at a time
-        self._flat = False  # whether the targets checked last were 1-D
-        self._plans = PlanKeeper(self._network, "training")
-        self._ring = np.full((RING, len(STATISTICS), self._network.layers), math.nan)
-        self._values = np.empty(RING)
-        self._slots = [(self._values[i : i + 1], self._ring[i : i + 1]) for i in range(RING)]
+        self._plan = _core.Plan(self._network, 1, "training")
+        self._ring = np.full((RING if self._telemetry else 0, len(STATISTICS), self._network.layers), math.nan)
+        self._slots: list[Array | None] = list(self._ring[:, np.newaxis]) or [None] * RING
         key = np.array([net.seed, _FIRST_SHUFFLE_STREAM + stream], np.uint64)
         self._shuffler = np.random.Generator(np.random.Philox(key=key))
 
@@ -114,13 +120,18 @@ class Trainer:
         DivergenceError
             The loss or the update is not finite; nothing has changed.
         """
-        x, targets = self._checked(x, y)
         with self._lock:
-            value, row = self._slots[self.steps % RING]
-            if not self._plans.for_rows(len(x)).steps(x, targets, None, len(x), self._loss, self._state, value, row):
-                raise DivergenceError(self.steps, float(value[0]), History(self._network.layers))
-            self._net.remember_training(self._loss, self._flat)
-            return float(value[0])
+            row = self._slots[self._state.steps % RING]
+            flat = False
+            try:
+                loss = self._plan.step(x, y, self._loss, self._state, row)
+                if loss is None:
+                    inputs, targets, flat = self._checked(x, y)
+                    loss = self._plan.step(inputs, targets, self._loss, self._state, row, True)
+            except _core.RefusedError as refused:
+                raise DivergenceError(self.steps, refused.args[0], History(self._network.layers)) from None
+            self._net.remember_training(self._loss, flat)
+            return loss
 
     def run(
         self,
@@ -159,25 +170,26 @@ class Trainer:
         DivergenceError
             A loss or an update is not finite; the weights are those before that step.
         """
-        inputs, targets = self._checked(X, y)
+        data = self._checked(X, y)
         shuffle = _checks.boolean("shuffle", shuffle)
         left = _checks.integer("steps", steps, at_least=1)
-        batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(inputs))
+        batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(data[0]))
         if history is None:
             history = History(self._network.layers)
         while left:
-            wanted = min(left, -(-len(inputs) // batch_size))
-            self._pass_over(inputs, targets, batch_size, wanted, shuffle, history)
+            wanted = min(left, -(-len(data[0]) // batch_size))
+            self._pass_over(data, batch_size, wanted, shuffle, history)
             left -= wanted
         return history
 
-    def _epoch(self, X: Array, y: Array, batch_size: int, shuffle: bool, history: History) -> float:
+    def _epoch(self, data: Data, batch_size: int, shuffle: bool, history: History) -> float:
         """Pass once over checked data; return the mean loss over its samples (their sum for "l2_norm")."""
-        steps = -(-len(X) // batch_size)
-        values = self._pass_over(X, y, batch_size, steps, shuffle, history)
+        samples = len(data[0])
+        steps = -(-samples // batch_size)
+        values = self._pass_over(data, batch_size, steps, shuffle, history)
         sizes = np.full(steps, batch_size)
-        sizes[-1] = len(X) - batch_size * (steps - 1)
-        return float(values.sum() if self._loss == "l2_norm" else values @ sizes / len(X))
+        sizes[-1] = samples - batch_size * (steps - 1)
+        return float(values.sum() if self._loss == "l2_norm" else values @ sizes / samples)
 
     @property
     def stats(self) -> LayerStats:
@@ -186,8 +198,10 @@ class Trainer:
         Raises
         ------
         ValueError
-            No step has been done.
+            No step has been done, or the Trainer was made with ``telemetry=False``.
         """
+        if not self._telemetry:
+            raise ValueError("stats: got a Trainer with telemetry=False, wants one that records statistics")
         if not self.steps:
             raise ValueError("stats: got a Trainer before its first step, wants one after it")
         last = self.steps - 1
@@ -197,37 +211,35 @@ class Trainer:
         """Return the loss of X and y as one batch, changing nothing; see `MLP.evaluate`."""
         return self._net.evaluate(X, y, loss=self._loss)
 
-    def _checked(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
-        self._flat = np.ndim(y) == 1
-        inputs = checked_inputs(x, self._network.sizes[0], self._network.dtype, "X")
-        return inputs, checked_targets(self._loss, y, len(inputs), self._network.sizes[-1], self._network.dtype)
+    def _checked(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Data:
+        inputs = checked_inputs(self._network, x)
+        return inputs, checked_targets(self._network, self._loss, y, len(inputs)), np.ndim(y) == 1
 
-    def _pass_over(self, X: Array, y: Array, batch_size: int, steps: int, shuffle: bool, history: History) -> Array:
+    def _pass_over(self, data: Data, batch_size: int, steps: int, shuffle: bool, history: History) -> Array:
         """Do one pass, in calls of the engine short enough for signals; what was done is recorded whatever ends it."""
         with self._lock:
-            return self._pass_over_alone(X, y, batch_size, steps, shuffle, history)
+            return self._pass_over_alone(data, batch_size, steps, shuffle, history)
 
-    def _pass_over_alone(
-        self, X: Array, y: Array, batch_size: int, steps: int, shuffle: bool, history: History
-    ) -> Array:
+    def _pass_over_alone(self, data: Data, batch_size: int, steps: int, shuffle: bool, history: History) -> Array:
+        X, y, flat = data
         rows = min(len(X), steps * batch_size)
         order = self._shuffler.permutation(len(X))[:rows] if shuffle else np.arange(rows)
         values = np.empty(steps)
-        statistics = np.empty((steps, len(STATISTICS), self._network.layers))
-        plan = self._plans.for_rows(batch_size)
+        statistics = np.empty((steps, *self._ring.shape[1:])) if self._telemetry else None
         done, tried = 0, -1
         before = self.steps
         try:
             while done < steps and done != tried:
                 tried = done
-                done = plan.steps(X, y, order, batch_size, self._loss, self._state, values, statistics, done)
+                done = self._plan.steps(X, y, order, batch_size, self._loss, self._state, values, statistics, done)
         finally:
             done = self.steps - before  # a signal may have come between the steps and their count
             if done:
-                self._net.remember_training(self._loss, self._flat)
-            history.append_chunk(values[:done], statistics[:done])
-            for back in range(1, min(RING, done) + 1):
-                self._ring[(self.steps - back) % RING] = statistics[done - back]
+                self._net.remember_training(self._loss, flat)
+            history.append_chunk(values[:done], None if statistics is None else statistics[:done])
+            if statistics is not None:
+                for back in range(1, min(RING, done) + 1):
+                    self._ring[(self.steps - back) % RING] = statistics[done - back]
         if done < steps:
             raise DivergenceError(self.steps, float(values[done]), history)
         return values
