@@ -11,7 +11,7 @@ help: ## list these targets
 # One environment, built again when a C or Cython source or a build switch changes.
 BIN := .venv/bin
 EXTRAS := dev$(if $(TORCH),$(comma)oracle)$(if $(filter bench-peers,$(MAKECMDGOALS)),$(comma)peers)
-NATIVE := $(shell find csrc -type f) $(wildcard src/fastgrad/*.pyx src/fastgrad/*.pxd)
+NATIVE := $(shell find csrc -type f) $(wildcard src/fastgrad/*.pyx src/fastgrad/*.px[di])
 BUILT := .venv/built-$(EXTRAS)-$(if $(FASTGRAD_DEBUG:0=),debug,release)-$(or $(FASTGRAD_SANITIZE),plain)
 
 $(BUILT): pyproject.toml setup.py $(NATIVE)
@@ -40,7 +40,18 @@ bench: $(BUILT) ## time the engine from 1 to 1000 layers, draw the figure
 bench-peers: $(BUILT) ## time it beside PyTorch, JAX, scikit-learn and NumPy (a download of gigabytes)
 	$(BIN)/python bench/peers/run.py $(ARGS)
 
-C_STYLED = $(shell find csrc tests/csrc -name '*.[ch]' ! -name 'coefficients.inc.h')
+# The engine as it is released, and a plain C program that times its kernels: no Python, no environment.
+TIMED := build/bench/$(notdir $(lastword $(CC)))
+TIMED_FLAGS := $(FLAGS_common) $(FLAGS_warnings) -DNDEBUG
+KERNEL_BENCH := $(TIMED)/bench/kernels
+
+bench-kernels: $(KERNEL_BENCH) ## time the matrix kernels beside the multiply-add peak; ARGS="-b 32 64 256"
+	@$(KERNEL_BENCH) $(ARGS)
+
+bench-limits: $(BUILT) ## time whole steps beside the machine's limits
+	$(BIN)/python bench/limits/run.py $(ARGS)
+
+C_STYLED = $(shell find bench csrc tests/csrc -name '*.[ch]' ! -name 'coefficients.inc.h')
 
 lint: $(BUILT) ## check types and style
 	$(BIN)/ruff check
@@ -74,11 +85,19 @@ $(CHECKED)/%.o: %.c Makefile csrc/flags.mk
 $(C_TESTS): %: %.o $(ENGINE_OBJECTS)
 	@$(CC) $(CHECKED_FLAGS) -o $@ $^ -lm
 
--include $(ENGINE_OBJECTS:.o=.d) $(C_TESTS:=.d)
+$(TIMED)/csrc/kernels/%.o: ISA_FLAGS = $(FLAGS_$(firstword $(subst _, ,$(notdir $*))))
+$(TIMED)/%.o: %.c Makefile csrc/flags.mk
+	@mkdir -p $(@D) && echo "$(CC) $(ISA_FLAGS) $<"
+	@$(CC) $(TIMED_FLAGS) $(ISA_FLAGS) -Icsrc -MMD -MP -c -o $@ $<
+
+$(KERNEL_BENCH): $(KERNEL_BENCH).o $(ENGINE:%.c=$(TIMED)/%.o)
+	@$(CC) $(TIMED_FLAGS) -o $@ $^ -lm
+
+-include $(ENGINE_OBJECTS:.o=.d) $(C_TESTS:=.d) $(ENGINE:%.c=$(TIMED)/%.d) $(KERNEL_BENCH).d
 
 clean: ## back to a fresh clone
 	rm -rf .venv build dist src/*.egg-info src/fastgrad/*.so src/fastgrad/_core.c
 	rm -rf .benchmarks .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help demo test bench bench-peers lint format sanitize clean
+.PHONY: help demo test bench bench-kernels bench-limits bench-peers lint format sanitize clean
 .SECONDARY:

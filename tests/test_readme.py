@@ -1,4 +1,6 @@
-"""The README's example is the file it names, prints what the README says, and the README's paths exist."""
+"""The README's example is the file it names, prints what the README says, its tables are the kept results', and its
+paths exist.
+"""
 
 import re
 import subprocess
@@ -13,6 +15,7 @@ from fastgrad.telemetry import STATISTICS
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 EXAMPLE = ROOT / "examples" / "quickstart.py"
+TABLES = ROOT / "bench" / "peers" / "readme_table.py"
 NUMBER = r"-?\d+\.\d+"
 TOLERANCE = 0.1  # the last digits of a loss after 600 steps are the instruction set's
 
@@ -20,6 +23,17 @@ TOLERANCE = 0.1  # the last digits of a loss after 600 steps are the instruction
 def block(language):
     (text,) = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     return text
+
+
+def between(begin, end):
+    (text,) = re.findall(rf"^{re.escape(begin)}\n(.*?)^{re.escape(end)}", README, re.MULTILINE | re.DOTALL)
+    return text
+
+
+def test_the_readmes_tables_are_the_kept_results():
+    ran = subprocess.run([sys.executable, "-W", "error", TABLES], capture_output=True, text=True, check=True)
+    assert ran.stdout.count("\n| ") >= 11
+    assert between("<!-- bench-peers -->", "<!-- /bench-peers -->") == ran.stdout
 
 
 def test_the_readmes_code_is_the_example():

@@ -1,7 +1,7 @@
-"""Times what watching a network costs: PyTorch's bare step, three ways to watch it, and fastgrad's step.
+"""Times what watching a network costs: the bare steps of PyTorch and fastgrad, and each way to watch them.
 
-Gradient norms alone are cheap in PyTorch; what costs is to look at activations, or at distributions. fastgrad's step
-always measures its nine statistics of each layer; here they are also read into lists, as the others' figures are.
+Gradient norms alone are cheap in PyTorch; what costs is to look at activations, or at distributions. fastgrad measures
+its nine statistics of each layer, which are read into lists here, as the others' figures are. All watch every step.
 Prints a line of JSON for each shape; `run.py` starts it.
 """
 
@@ -92,7 +92,7 @@ def timed(shape, seconds):
     width, layers, rows = shape
     steps = {"bare": watched_step(None, *shape)}
     steps |= {name: watched_step(watch, *shape) for name, watch in WATCHES.items()}
-    steps |= {"fastgrad": ours.make(*shape), "fastgrad_read": read_step(*shape)}
+    steps |= {"fastgrad_bare": ours.make(*shape, telemetry=False), "fastgrad": read_step(*shape)}
     quartiles = quartiles_in_turns(list(steps.values()), seconds * len(steps) / 2)
     return {"width": width, "layers": layers, "batch": rows, "seconds": dict(zip(steps, quartiles, strict=True))}
 

@@ -1,4 +1,4 @@
-"""Fastgrad through its Python API. There is no step without statistics: all are measured in every one."""
+"""Fastgrad through its Python API, with all statistics of every layer at every step unless told otherwise."""
 
 from machine import batch, network
 
@@ -16,13 +16,14 @@ def available():
     return None
 
 
-def make(width, layers, rows):
+def make(width, layers, rows, telemetry=True):
     """Return a function that does one step and returns its loss."""
     x, y = batch(width, rows)
-    trainer = trainer_of(width, layers)
+    trainer = trainer_of(width, layers, telemetry)
     return lambda: trainer.step(x, y)
 
 
-def trainer_of(width, layers):
+def trainer_of(width, layers, telemetry=True):
     """Return a Trainer of the network that all peers train."""
-    return fg.Trainer(network(width, layers), loss="mse", optimizer=fg.SGD(lr=LEARNING_RATE))
+    optimizer = fg.SGD(lr=LEARNING_RATE)
+    return fg.Trainer(network(width, layers), loss="mse", optimizer=optimizer, telemetry=telemetry)

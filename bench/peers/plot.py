@@ -1,9 +1,13 @@
 """Draws the results of `run.py`: throughput against depth, and how many times fastgrad's time peers take by width."""
 
-from peers.tables import able, summary
+from peers.tables import able, shape_of, summary
 
 DEPTH_WIDTH, DEPTH_BATCH = 64, 32
 WIDTH_LAYERS, WIDTH_BATCH = 5, 256
+SHAPES = (
+    *(f"{DEPTH_WIDTH}x{layers}x{DEPTH_BATCH}" for layers in (2, 5, 10, 20, 50, 100, 200)),
+    *(f"{width}x{WIDTH_LAYERS}x{WIDTH_BATCH}" for width in (32, 64, 128, 256, 512, 1024)),
+)
 COLOURS = {
     "fastgrad": "#cc3311",
     "torch_eager": "#ee7733",
@@ -40,12 +44,12 @@ def panel(results, xlabel, ylabel, title):
 
 
 def finish(figure, axes, ticks, path):
-    """Name every measured x, add the legend and save."""
+    """Name every measured x, add the legend and save; return the path."""
     axes.set_xticks(ticks, labels=[str(tick) for tick in ticks])
     axes.minorticks_off()
-    axes.yaxis.set_major_formatter("{x:,g}")
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:,.0f}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False)
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=110)
     return path
 
 
@@ -69,17 +73,23 @@ def draw_width(results, rows, path):
     axes.axhline(1.0, color=COLOURS["fastgrad"], linewidth=2.4, label="fastgrad")
     for key, name in able(results).items():
         axes.plot(widths, [row["ratios"][key] for row in rows], label=name, **look(key))
-    axes.set_ylim(bottom=min(0.9, *axes.get_ylim()))
-    axes.set_yticks([1, 2, 3, 5, 10, 20])
+    bottom, top = axes.get_ylim()
+    axes.set_yticks([tick for tick in (1, 2, 3, 5, 10, 20, 50) if tick < top])
+    axes.set_ylim(min(0.9, bottom), top)
     return finish(figure, axes, widths, path)
 
 
-def draw(results, output):
-    """Draw both figures beside the results' file; return their paths."""
+def drawable(results):
+    """Return whether the results hold every shape of both figures."""
+    return {shape_of(case) for case in results["steps"]}.issuperset(SHAPES)
+
+
+def draw(results, folder, stem):
+    """Draw both figures into a folder; return their paths, which begin with the stem."""
     rows = sorted(summary(results), key=lambda row: (row["width"], row["layers"]))
     deep = [row for row in rows if (row["width"], row["batch"]) == (DEPTH_WIDTH, DEPTH_BATCH)]
     wide = [row for row in rows if (row["layers"], row["batch"]) == (WIDTH_LAYERS, WIDTH_BATCH)]
     return [
-        draw_depth(results, deep, output.with_name(f"{output.stem}_depth.png")),
-        draw_width(results, wide, output.with_name(f"{output.stem}_width.png")),
+        draw_depth(results, deep, folder / f"{stem}_depth.png"),
+        draw_width(results, wide, folder / f"{stem}_width.png"),
     ]

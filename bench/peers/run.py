@@ -2,8 +2,10 @@
 
 Every peer does the same work (`peers/__init__.py`) and meets fastgrad alone, in a process of their own, in turns
 (`turns.py`), once with one thread and once with all; the better of both counts on each side. Writes all quartiles as
-JSON, draws two figures beside it and prints two tables. It needs: pip install 'fastgrad[peers]'. PyTorch is a large
-download, of gigabytes where pip chooses a build for graphics cards. A peer that is not installed is left out and named.
+JSON, draws two figures beside it and prints two tables; `readme_table.py` brings them into the README. A run of less
+than everything goes to peers_partial.json, which is not kept in the repository. It needs: pip install
+'fastgrad[peers]'. PyTorch is a large download, of gigabytes where pip chooses a build for graphics cards. A peer that
+is not installed is left out and named.
 
 OpenBLAS is told to let idle threads spin for 2**20 cycles, some 0.4 ms, instead of its own 100 ms: NumPy and
 scikit-learn are as fast with it, while those threads would halve whatever takes its turn after them.
@@ -19,19 +21,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import results_file
 from machine import describe
 
 from peers import PEERS, plot, tables
+from peers.turns import positive_seconds
 
 BENCH = Path(__file__).resolve().parents[1]
 
 SHAPES = (
     *("64x2x32", "64x10x32", "64x10x256", "96x6x64", "128x20x128", "200x8x100", "256x10x256", "333x4x128"),
     *("512x5x256", "1024x5x256"),
-)
-PLOTTED = (
-    *(f"{plot.DEPTH_WIDTH}x{layers}x{plot.DEPTH_BATCH}" for layers in (2, 5, 10, 20, 50, 100, 200)),
-    *(f"{width}x{plot.WIDTH_LAYERS}x{plot.WIDTH_BATCH}" for width in (32, 64, 128, 256, 512, 1024)),
 )
 MONITORED = ("64x50x128", "256x50x128", "512x20x256")
 PACKAGES = ("fastgrad", "numpy", "scipy", "torch", "jax", "jaxlib", "scikit-learn")
@@ -47,25 +47,19 @@ def shape(text):
     return text
 
 
-def seconds(text):
-    """Return text as a number of seconds above 0."""
-    if not 0.0 < (number := float(text)) < float("inf"):
-        raise argparse.ArgumentTypeError(f"got {text!r}, wants seconds above 0")
-    return number
-
-
 def arguments():
     """Return what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", type=shape, default=SHAPES, metavar="WIDTHxLAYERSxBATCH")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, metavar="PEER", help=", ".join(PEERS))
-    parser.add_argument("--seconds", type=seconds, default=2.0, help="for each pair (default: %(default)s)")
+    parser.add_argument("--seconds", type=positive_seconds, default=2.0, help="for each pair (default: %(default)s)")
     parser.add_argument("--skip", nargs="+", choices=["plots", "monitoring"], default=[])
-    parser.add_argument("--output", type=Path, default=BENCH / "results" / "peers.json")
+    parser.add_argument("--output", type=Path, help="default: bench/results/peers.json")
     options = parser.parse_args()
-    if options.output.suffix != ".json":
+    if options.output and options.output.suffix != ".json":
         parser.error(f"argument --output: got {str(options.output)!r}, wants a file's name that ends in .json")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
+    whole = (options.shapes, options.peers, options.skip) == (SHAPES, PEERS, [])
+    options.output = options.output or BENCH / "results" / ("peers.json" if whole else "peers_partial.json")
     return options
 
 
@@ -105,7 +99,7 @@ def measure(options):
     """Return the results of all processes."""
     machine = describe()
     counts = sorted({1, machine["threads"]})
-    shapes = list(dict.fromkeys([*options.shapes, *(() if "plots" in options.skip else PLOTTED)]))
+    shapes = list(dict.fromkeys([*options.shapes, *(() if "plots" in options.skip else plot.SHAPES)]))
     results = {"machine": machine, "versions": versions(), "table": list(options.shapes), "seconds": options.seconds}
     results |= {"peers": {}, "steps": [], "monitoring": []}
     for peer in options.peers:
@@ -122,10 +116,10 @@ def measure(options):
 def main():
     """Measure, write, print and draw."""
     options = arguments()
-    results = measure(options)
-    options.output.write_text(json.dumps(results, indent=1) + "\n")
+    results = results_file.rounded(measure(options))
+    results_file.write(options.output, results)
     print(tables.report(results))
-    for path in () if "plots" in options.skip else plot.draw(results, options.output):
+    for path in () if "plots" in options.skip else plot.draw(results, options.output.parent, options.output.stem):
         print(f"drawn to {path}")
 
 

@@ -5,6 +5,7 @@ OpenMP, OpenBLAS and XLA spin for a while on the cores that the next is to use. 
 threads have gone to sleep, and the first fifth of a block is not timed, while caches and clocks come back.
 """
 
+import argparse
 import statistics
 import time
 
@@ -12,6 +13,13 @@ BLOCK_SECONDS = 0.03
 REST_SECONDS = 0.02
 LEAST_CALLS = 3
 LEAST_TURNS = 3
+
+
+def positive_seconds(text):
+    """Return text as a number of seconds above 0."""
+    if not 0.0 < (number := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"got {text!r}, wants seconds above 0")
+    return number
 
 
 def block(function):
