@@ -28,6 +28,13 @@ def history(grad_norm):
     return run
 
 
+def unrecorded(layers):
+    """Return a run of five steps without telemetry."""
+    run = History(layers)
+    run.append_chunk(np.ones(5), None)
+    return run
+
+
 def falling(steps, layers, decades):
     return history(10.0 ** np.broadcast_to(np.linspace(-decades, 0.0, layers), (steps, layers)))
 
@@ -117,7 +124,8 @@ def test_another_statistic_can_be_drawn():
         ({}, ValueError, "histories: got an empty mapping"),
         ([1], TypeError, "histories: got list, wants a History or a mapping"),
         ({"a": 1}, TypeError, r"histories\['a'\]: got int, wants a History"),
-        ({"a": History(3)}, ValueError, r"histories\['a'\]: got no steps"),
+        ({"a": History(3)}, ValueError, r"histories\['a'\]: got no steps with telemetry"),
+        ({"a": unrecorded(3)}, ValueError, r"histories\['a'\]: got no steps with telemetry"),
     ],
 )
 def test_what_is_not_a_run_is_refused(histories, error, message):

@@ -55,7 +55,7 @@ def gradient_flow(
     KeyError
         Unknown statistic.
     TypeError, ValueError
-        `histories` is not a History or a mapping to them, is empty, or holds one without steps.
+        `histories` is not a History or a mapping to them, is empty, or holds one whose telemetry has no steps.
     """
     runs = _checked(histories)
     magnitudes = {title: run.telemetry.log10(statistic).T for title, run in runs.items()}
@@ -92,8 +92,8 @@ def _checked(histories: Mapping[str, History] | History) -> Mapping[str, History
     for title, run in runs.items():
         if not isinstance(run, History):
             raise TypeError(f"histories[{title!r}]: got {type(run).__name__}, wants a History")
-        if len(run) == 0:
-            raise ValueError(f"histories[{title!r}]: got no steps, wants at least one")
+        if len(run.telemetry) == 0:
+            raise ValueError(f"histories[{title!r}]: got no steps with telemetry, wants at least one")
     return runs
 
 
