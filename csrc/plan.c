@@ -1,6 +1,6 @@
 /* Plans: how large everything is, where it lies, and which schedule suits the shape. */
-#include "plan.h"
 #include "layout.h"
+#include "sharing.h"
 #include <stdlib.h>
 
 static int64_t level_width(const fg_network *net, int level) {
@@ -144,6 +144,8 @@ static void carve_scratch(fg_plan *plan, fg_arena *arena) {
 static void carve_plan(void *owner, fg_arena *arena) {
     fg_plan *plan = owner;
     carve_levels(plan, arena);
+    plan->counters = 2 * (plan->net->layers + 1) + 2;
+    plan->counter = fg_arena_take(arena, (size_t)plan->counters, sizeof *plan->counter);
     plan->input_squares = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
     if (plan->mode == FG_INFERENCE)
         return;

@@ -40,6 +40,8 @@ struct fg_plan {
     int64_t units;
     fg_weight_unit *unit; /* [units], layer by layer */
     int64_t *first_unit;  /* [layers + 1] */
+    int counters;         /* one for each level of forward, of backward-data, for a trial and for the update */
+    struct fg_counter *counter; /* [counters] */
     int64_t rows;         /* of the last forward pass */
     int measured;         /* whether this pass feeds statistics beyond the norms that the verdict needs */
     fg_arena arena;

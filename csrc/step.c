@@ -1,9 +1,9 @@
 /* A step: forward, loss, backward-data of all layers, then all gradients of weights with their updates. Nothing is
  * updated before every update is known to be finite. Both schedules run this one code: they differ in
  * what a thread's share is and in whether threads wait for each other between layers. */
-#include "plan.h"
 #include "fpenv.h"
 #include "layout.h"
+#include "sharing.h"
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -24,76 +24,49 @@ typedef struct {
     int refused;
 } pass;
 
-/* Part `part` of `parts` of n things, as even as can be. */
-static int64_t split(int64_t n, int part, int parts) { return n * part / parts; }
-
-static fg_share share_of(const fg_plan *plan, int64_t panels, int thread, int threads) {
-    const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
-    fg_share share = {.blocks = blocks, .panels = panels};
-    if (plan->schedule == FG_BATCH_SLICED || panels < threads) {
-        share.first_block = split(blocks, thread, threads);
-        share.blocks = split(blocks, thread + 1, threads) - share.first_block;
-    } else {
-        share.first_panel = split(panels, thread, threads);
-        share.panels = split(panels, thread + 1, threads) - share.first_panel;
-    }
-    return share;
-}
-
-static void between_layers(const fg_plan *plan, fg_team *team) {
+static void between_layers(const fg_plan *plan, fg_member me) {
     if (plan->schedule == FG_LAYER_SYNCHRONOUS)
-        fg_barrier(team);
+        fg_barrier(me.team);
 }
 
-static void run_forward(pass *p, int thread, int threads, fg_team *team) {
+static void run_forward(pass *p, fg_member me) {
     fg_plan *plan = p->plan;
-    fg_load_inputs(plan, p->batch, share_of(plan, 1, thread, threads));
-    for (int l = 0; l < plan->net->layers; l++) {
-        between_layers(plan, team);
-        fg_layer_forward(plan, l, share_of(plan, plan->net->layer[l].panels, thread, threads));
+    fg_share share;
+    fg_load_inputs(plan, p->batch, fg_share_rows(plan, me));
+    for (int level = 1; level <= plan->net->layers; level++) {
+        between_layers(plan, me);
+        for (int taken = 0; fg_draw_forward(plan, level, me, &taken, &share);)
+            fg_layer_forward(plan, level - 1, share);
     }
 }
 
-static void run_loss(pass *p, int thread, int threads, fg_team *team) {
-    between_layers(p->plan, team);
-    fg_compute_loss(p->plan, p->batch, p->loss, share_of(p->plan, 1, thread, threads), p->plan->scratch[thread]);
+static void run_loss(pass *p, fg_member me) {
+    between_layers(p->plan, me);
+    fg_compute_loss(p->plan, p->batch, p->loss, fg_share_rows(p->plan, me), p->plan->scratch[me.thread]);
 }
 
-static void run_backward_data(pass *p, int thread, int threads, fg_team *team) {
+static void run_backward_data(pass *p, fg_member me) {
     fg_plan *plan = p->plan;
-    void *const scratch = plan->scratch[thread];
+    fg_share share;
     const int lowest = plan->mode == FG_GRADIENTS ? 0 : 1;
     for (int level = plan->net->layers - 1; level >= lowest; level--) {
-        between_layers(plan, team);
-        fg_level_backward_data(plan, level, share_of(plan, fg_level_panels(plan, level), thread, threads), scratch);
+        between_layers(plan, me);
+        for (int taken = 0; fg_draw_backward_data(plan, level, me, &taken, &share);)
+            fg_level_backward_data(plan, level, share, plan->scratch[me.thread]);
     }
 }
 
-/* The first unit of a thread's even share of the work. */
-static int64_t first_unit_of(const fg_plan *plan, int thread, int threads) {
-    const fg_weight_unit *last = &plan->unit[plan->units - 1];
-    const double wanted = (last->cost_before + (double)(last->rows * last->vecs)) * thread / threads;
-    int64_t low = 0, high = plan->units;
-    while (low < high) {
-        const int64_t middle = (low + high) / 2;
-        if (plan->unit[middle].cost_before < wanted)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static void run_backward_weights(pass *p, int trial, int thread, int threads) {
-    const int64_t end = first_unit_of(p->plan, thread + 1, threads);
+static void run_backward_weights(pass *p, int trial, fg_member me) {
     fg_ahead ahead = {0};
-    for (int64_t u = first_unit_of(p->plan, thread, threads), layer = -1; u < end; u++) {
-        const fg_weight_unit *unit = &p->plan->unit[u];
-        if (unit->layer != layer)
-            ahead = fg_backward_weights_ahead(p->plan, unit->layer);
-        layer = unit->layer;
-        fg_layer_backward_weights(p->plan, unit, p->optimizer ? &p->update : NULL, p->optimizer, trial, &ahead);
-    }
+    int layer = -1, taken = 0;
+    for (int64_t u, end; fg_draw_units(p->plan, trial, me, &taken, &u, &end);)
+        for (; u < end; u++) {
+            const fg_weight_unit *unit = &p->plan->unit[u];
+            if (unit->layer != layer)
+                ahead = fg_backward_weights_ahead(p->plan, unit->layer);
+            layer = unit->layer;
+            fg_layer_backward_weights(p->plan, unit, p->optimizer ? &p->update : NULL, p->optimizer, trial, &ahead);
+        }
 }
 
 static double total_loss(const fg_plan *plan) {
@@ -103,29 +76,30 @@ static double total_loss(const fg_plan *plan) {
     return total;
 }
 
-static void run_updates(pass *p, int thread, int threads, fg_team *team) {
+static void run_updates(pass *p, fg_member me) {
     fg_verdict verdict = p->verdict;
     if (verdict == FG_TRY_FIRST) {
-        run_backward_weights(p, 1, thread, threads);
-        fg_barrier(team);
+        run_backward_weights(p, 1, me);
+        fg_barrier(me.team);
         verdict = fg_judge_trial(p->plan);
-        fg_barrier(team);
+        fg_barrier(me.team);
     }
     if (verdict == FG_APPLY)
-        run_backward_weights(p, 0, thread, threads);
-    else if (thread == 0)
+        run_backward_weights(p, 0, me);
+    else if (me.thread == 0)
         p->refused = 1;
 }
 
 static void run_pass(void *context, int thread, int threads, fg_team *team) {
     pass *p = context;
+    const fg_member me = {team, thread, threads};
     if (p->forward)
-        run_forward(p, thread, threads, team);
+        run_forward(p, me);
     if (p->then == NOTHING_MORE)
         return;
-    run_loss(p, thread, threads, team);
+    run_loss(p, me);
     if (p->then == ALL_GRADIENTS)
-        run_backward_data(p, thread, threads, team);
+        run_backward_data(p, me);
     fg_barrier(team);
     if (thread == 0) {
         p->loss_value = total_loss(p->plan);
@@ -133,7 +107,7 @@ static void run_pass(void *context, int thread, int threads, fg_team *team) {
     }
     fg_barrier(team);
     if (p->then == ALL_GRADIENTS)
-        run_updates(p, thread, threads, team);
+        run_updates(p, me);
 }
 
 /* One thread for each FLOPS_WORTH_A_THREAD of work, about ten microseconds, of those allowed now and when planned. */
@@ -151,6 +125,7 @@ static void execute(pass *p, int64_t rows) {
     assert(rows >= 1 && rows <= p->plan->capacity);
     p->plan->rows = rows;
     p->plan->measured = p->measured;
+    fg_reset_counters(p->plan);
     fg_run(threads_for(p), run_pass, p);
     assert(fg_allocations() == allocations_before);
     (void)allocations_before;
