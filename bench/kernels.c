@@ -4,7 +4,8 @@
  *     kernels [-b batch] [-l layers] [-i isa] [-t milliseconds] [width ...]
  *
  * A few layers stay in the caches; with -l 200 the parameters come from memory. Peak and products take turns, and a
- * share compares the turns of one round. It times products with what is fused into them, and no whole steps. */
+ * share compares the turns of one round. It times products with what is fused into them but the statistics, and no
+ * whole steps. */
 #define _POSIX_C_SOURCE 200809L
 #include "fpenv.h"
 #include "layout.h"

@@ -162,12 +162,13 @@ static size_t largest_layer(const fg_network *net) {
     return largest;
 }
 
-/* Sliced, each thread reads and transposes all weights: too much where they outgrow its second-level cache, or where
- * they are large and few rows meet them. A layer that is small is done before threads could wait for each other. */
+/* Sliced, each thread reads and transposes the weights of every layer: too much where a layer outgrows its second-level
+ * cache, or is large and meets one block of rows. A layer that is small is done before threads could wait for each
+ * other. */
 static fg_schedule choose_schedule(const fg_network *net, int64_t blocks, int threads) {
-    enum { FITS_A_CORE = 1 << 20, SMALL = 128 << 10, FEW_BLOCKS_A_THREAD = 1 };
+    enum { FITS_A_CORE = 1 << 20, SMALL = 128 << 10 };
     const size_t largest = largest_layer(net);
-    if (blocks < threads || largest > FITS_A_CORE || (largest > SMALL && blocks <= FEW_BLOCKS_A_THREAD * threads))
+    if (blocks < threads || largest > FITS_A_CORE || (largest > SMALL && blocks == threads))
         return FG_LAYER_SYNCHRONOUS;
     return FG_BATCH_SLICED;
 }

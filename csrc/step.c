@@ -116,7 +116,7 @@ static int threads_for(const pass *p) {
     const fg_plan *plan = p->plan;
     const double flops = plan->flops_per_row * (double)plan->rows * (p->then == ALL_GRADIENTS ? 1.0 : 1.0 / 3.0);
     const double worth = flops / FLOPS_WORTH_A_THREAD;
-    const int allowed = plan->threads < fg_threads() ? plan->threads : fg_threads();
+    const int now = fg_threads(), allowed = plan->threads < now ? plan->threads : now;
     return worth < allowed ? (int)worth : allowed;
 }
 

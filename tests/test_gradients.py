@@ -179,6 +179,8 @@ def test_backward_takes_a_loss_of_the_callers_own(isa, dtype):
     for found, wanted in zip((got.weights, got.biases, [got.input]), (exact[0], exact[1], [exact[2]]), strict=True):
         for g, e in zip(found, wanted, strict=True):
             assert relative(g, e) <= BOUNDS[dtype]
+    norms = [np.log10(np.linalg.norm(np.asarray(g, np.float64))) for g in got.weights]
+    np.testing.assert_allclose(got.log10_norm, norms, atol=1e-6)
 
 
 def test_log10_norm_is_that_of_the_weight_gradients():

@@ -73,15 +73,19 @@ def test_stats_say_why_there_are_none():
     assert trainer.steps == 8
 
 
-def test_a_history_may_be_recorded_in_part():
-    X, y = data()
-    net = fg.MLP(SIZES, seed=2)
-    history = fg.Trainer(net, "cross_entropy").run(X, y, steps=4)
-    recorded = history.telemetry["grad_norm"]
-    again = fg.Trainer(net, "cross_entropy", telemetry=False).run(X, y, steps=3, history=history)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_history_is_recorded_whole_or_not_at_all(first):
+    net, (X, y) = fg.MLP(SIZES, seed=1), data()
+    history = fg.Trainer(net, "cross_entropy", telemetry=first).run(X, y, steps=4)
+    before = [w.copy() for w in net.weights]
+    with pytest.raises(ValueError, match=f"history: got steps {'with' if first else 'without'} telemetry"):
+        fg.Trainer(net, "cross_entropy", telemetry=not first).run(X, y, steps=3, history=history)
+    for w, kept in zip(net.weights, before, strict=True):
+        np.testing.assert_array_equal(w, kept)
+    again = fg.Trainer(net, "cross_entropy", telemetry=first).run(X, y, steps=3, history=history)
     assert again is history
     assert len(history) == 7
-    np.testing.assert_array_equal(history.telemetry["grad_norm"], recorded)
+    assert len(history.telemetry) == (7 if first else 0)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -10,6 +10,7 @@ static __attribute__((noinline)) void finish_backward_data(const struct fg_linea
     const int vecs = p->vecs;
     const int64_t stride = p->below.stride;
     real *const deltas = p->below.slope;
+    vec of_tile = v_zero();
     for (int v = 0; v < vecs; v++) {
         vec column = v_zero();
         for (int r = 0; r < height; r++) {
@@ -18,8 +19,9 @@ static __attribute__((noinline)) void finish_backward_data(const struct fg_linea
             v_store(deltas + at, delta);
             column = v_fma(delta, delta, column);
         }
-        *squares = *squares + column;
+        of_tile = of_tile + column;
     }
+    *squares = *squares + of_tile;
 }
 
 ALWAYS_INLINE void backward_data_tile(const int height, const int vecs, int64_t row, pass now,

@@ -30,6 +30,7 @@ ALWAYS_INLINE void finish_forward(activation_function activate, const int measur
     const int64_t stride = p->output_stride;
     real *const output = (real *)p->output + row * stride;
     real *const slopes = p->slope ? (real *)p->slope + row * stride : NULL;
+    forward_lanes of_tile = {v_zero(), v_zero(), v_zero()};
     for (int v = 0; v < vecs; v++) {
         const int has_padding = v == vecs - 1 && p->tail < LANES;
         vec sum = v_zero(), squares = v_zero(), slope_sum = v_zero();
@@ -49,12 +50,13 @@ ALWAYS_INLINE void finish_forward(activation_function activate, const int measur
                 slope_sum = slope_sum + v_abs(slope);
             }
         }
-        sums->squares = sums->squares + squares;
-        if (measured) {
-            sums->output = sums->output + sum;
-            sums->slope = sums->slope + slope_sum;
-        }
+        of_tile.squares = of_tile.squares + squares;
+        of_tile.output = of_tile.output + sum;
+        of_tile.slope = of_tile.slope + slope_sum;
     }
+    sums->squares = sums->squares + of_tile.squares;
+    sums->output = sums->output + of_tile.output;
+    sums->slope = sums->slope + of_tile.slope;
 }
 
 typedef void forward_epilogue(const struct fg_linear_forward_args *, int64_t row, int height, const vec *tile,

@@ -1,7 +1,7 @@
 /* Tallies: sums over a unit of work, in float64.
  *
- * Within a block partial sums are taken in the working precision, column by column, and widened once: no sum is the
- * end of more than FG_ROW_BLOCK + PANEL_VECS additions.
+ * Within a block partial sums are taken in the working precision and widened once. A term goes through some 16 additions
+ * on its way: down its column in a tile, across the tile's columns, and over the block's tiles.
  * A float32 sum of squares is trusted only where each lane shows that neither underflow nor overflow can have cost it
  * a part in 2^23, or holds nothing but zeros; else the block's squares are summed again in float64, where no normal
  * float32 value can leave the range. */
@@ -99,20 +99,22 @@ static inline vec squares_of(block_view x) {
 #if FG_REAL_BITS == 32
 static inline mask trusted_lanes(vec sum) { return m_and(v_le(v_set1(0x1p-90f), sum), v_le(sum, v_set1(0x1p126f))); }
 
+static inline int squares_are_trusted(vec sum) { return !m_any(m_not(trusted_lanes(sum))); }
+
 /* Whether lanes are trusted, or zero because everything in them is. */
 static int squares_are_exact(vec sum, block_view x) {
     vec largest = v_zero();
+    if (m_any(m_not(m_or(trusted_lanes(sum), v_eq(sum, v_zero())))))
+        return 0;
     for (int r = 0; r < x.rows; r++)
         for (int v = 0; v < x.vecs; v++)
             largest = v_max(v_abs(v_load(x.at + r * x.stride + v * LANES)), largest);
     return !m_any(m_not(m_or(trusted_lanes(sum), v_eq(largest, v_zero()))));
 }
 #else
-static inline mask trusted_lanes(vec sum) { return v_eq(sum, sum); }
 static int squares_are_exact(vec sum, block_view x) { return (void)sum, (void)x, 1; }
+static inline int squares_are_trusted(vec sum) { return (void)sum, 1; }
 #endif
-
-static inline int squares_are_trusted(vec sum) { return !m_any(m_not(trusted_lanes(sum))); }
 
 static __attribute__((noinline)) void tally_doubtful_squares(tally *t, vec sum, block_view x) {
     if (squares_are_exact(sum, x)) {

@@ -213,6 +213,8 @@ cdef class Plan:
 
     def __cinit__(self, Network network not None, int64_t capacity, str mode):
         self.mode = {"inference": FG_INFERENCE, "training": FG_TRAINING, "gradients": FG_GRADIENTS}[mode]
+        if capacity < 1:
+            raise ValueError(f"capacity: got {capacity}, wants at least 1")
         self.network, self.capacity = network, capacity
 
     def __dealloc__(self):
@@ -303,6 +305,7 @@ cdef class Plan:
             self.reserve(batch.rows)
             with nogil:
                 status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, &value, to)
+            self.rows = batch.rows
         if status != FG_OK:
             raise RefusedError(value)
         return value
@@ -343,6 +346,7 @@ cdef class Plan:
                     status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, value + done,
                                           NULL if record == NULL else record + done * record_size)
                     done += status == FG_OK
+            self.rows = batch.rows
         return done
 
     def loss(self, object x, object y, str loss):
@@ -357,6 +361,7 @@ cdef class Plan:
             self.reserve(batch.rows)
             with nogil:
                 fg_plan_loss(self.handle, &batch, kind, &value)
+            self.rows = batch.rows
         return value
 
     def gradients(self, object x, object y, str loss):

@@ -38,9 +38,9 @@ class Trainer:
     optimizer : SGD, Adam, AdamW, RMSprop or str
         Its state lives in the Trainer.
     telemetry : bool
-        Record the statistics of every layer at every step. Without, `stats` and the telemetry of histories stay empty,
-        and only what certifies an update before it is applied is measured: the norms of activations, deltas, weights
-        and update. Weights, losses and the optimizer's state are the same to the bit.
+        Record the statistics of every layer at every step. Without, there are no `stats`, the telemetry of histories
+        stays empty, and only what certifies an update before it is applied is measured: the norms of activations,
+        deltas, weights and update. Weights, losses and the optimizer's state are the same to the bit.
 
     Raises
     ------
@@ -121,17 +121,19 @@ class Trainer:
             The loss or the update is not finite; nothing has changed.
         """
         with self._lock:
-            row = self._slots[self._state.steps % RING]
             flat = False
             try:
-                loss = self._plan.step(x, y, self._loss, self._state, row)
+                loss = self._plan.step(x, y, self._loss, self._state, self._next_slot())
                 if loss is None:
                     inputs, targets, flat = self._checked(x, y)
-                    loss = self._plan.step(inputs, targets, self._loss, self._state, row, True)
+                    loss = self._plan.step(inputs, targets, self._loss, self._state, self._next_slot(), True)
             except _core.RefusedError as refused:
                 raise DivergenceError(self.steps, refused.args[0], History(self._network.layers)) from None
             self._net.remember_training(self._loss, flat)
             return loss
+
+    def _next_slot(self) -> Array | None:
+        return self._slots[self._state.steps % RING]
 
     def run(
         self,
@@ -156,7 +158,7 @@ class Trainer:
         shuffle : bool
             Draw a new order for each pass, from the network's seed.
         history : History, optional
-            Where to add these steps; a new one unless given.
+            Where to add these steps; a new one unless given. All of its steps have telemetry, or none has.
 
         Returns
         -------
@@ -176,6 +178,11 @@ class Trainer:
         batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(data[0]))
         if history is None:
             history = History(self._network.layers)
+        if len(history) and self._telemetry != bool(len(history.telemetry)):
+            has = "without" if self._telemetry else "with"
+            raise ValueError(
+                f"history: got steps {has} telemetry, wants them as this Trainer's telemetry={self._telemetry}"
+            )
         while left:
             wanted = min(left, -(-len(data[0]) // batch_size))
             self._pass_over(data, batch_size, wanted, shuffle, history)
