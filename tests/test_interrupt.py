@@ -19,8 +19,12 @@ PATIENCE = 1.0
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _one_thread_that_hears():
+    """Whatever started the tests may have had SIGINT ignored, as shells do for what runs in the background."""
     fg.set_num_threads(1)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
