@@ -117,11 +117,13 @@ void fg_plan_loss(fg_plan *, const fg_batch *, fg_loss, double *loss);
  * forward kept. The plan's mode is FG_GRADIENTS. */
 void fg_plan_gradients(fg_plan *, const fg_batch *, fg_loss, double *loss);
 void fg_plan_backward(fg_plan *, const void *output_gradient /* [rows][sizes[layers]] */);
+/* What these give is times 2^fg_plan_exponent of the same layer, of the input for layer -1. */
+int fg_plan_exponent(const fg_plan *, int layer);
 void fg_plan_get_weight_gradient(const fg_plan *, int layer, void *out /* [fan_in][fan_out] */);
 void fg_plan_get_bias_gradient(const fg_plan *, int layer, void *out /* [fan_out] */);
 void fg_plan_get_input_gradient(const fg_plan *, void *out /* [rows][sizes[0]] */);
-void fg_plan_get_activation(const fg_plan *, int layer, void *out /* [rows][fan_out] */);
 void fg_plan_get_delta(const fg_plan *, int layer, void *out /* [rows][fan_out] */);
+void fg_plan_get_activation(const fg_plan *, int layer, void *out /* [rows][fan_out] */);
 void fg_plan_get_statistics(const fg_plan *, double *statistics /* [FG_STATISTICS][layers] */);
 
 /* Kernels on plain arrays, for tests and for the curious: each packs its arguments, runs one kernel on the calling

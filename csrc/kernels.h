@@ -37,7 +37,7 @@ struct fg_linear_forward_args {
     void *slope;         /* [rows][output_stride]: f'; NULL where it is not wanted */
     int64_t output_stride;
     double *sums; /* [FG_FORWARD_SUMS], or NULL */
-    int measured; /* 0: of the sums only FG_SUM_OUTPUT_SQUARED is wanted, others are not touched */
+    int measured; /* 0: of the sums only FG_SUM_OUTPUT_SQUARED is wanted, and FG_SUM_ABS_SLOPE where there are slopes */
     fg_ahead *ahead; /* never NULL */
 };
 enum { FG_SUM_OUTPUT, FG_SUM_OUTPUT_SQUARED, FG_SUM_ABS_SLOPE, FG_FORWARD_SUMS };
@@ -50,6 +50,7 @@ struct fg_derivative {
     int64_t stride;
     int slope_stored;
     double slope_below;
+    double scale; /* a power of two that f' is multiplied by */
 };
 
 struct fg_linear_backward_data_args {
@@ -83,7 +84,8 @@ struct fg_linear_backward_weights_args {
     int64_t delta_stride;
     void *weights;               /* [rows][vecs * lanes], updated in place */
     void *states[FG_MAX_STATES]; /* like weights */
-    void *gradient;              /* like weights, or NULL: stored before the update */
+    void *gradient;              /* like weights, or NULL: stored before the exponent and the update */
+    int exponent;                   /* the true gradient is input^T @ delta times 2^exponent, a multiple of 4 */
     const struct fg_update *update; /* NULL: the weights stay */
     int trial;                      /* 1: compute the update and its sums, and store nothing of it */
     double *sums;                   /* [FG_UPDATE_SUMS] */
@@ -105,6 +107,14 @@ struct fg_transpose_panel_args {
     int64_t first_row, rows; /* the rows wanted; columns of `out` past them come out zero */
     int vecs;
     void *out; /* [columns rounded up to lanes][vecs * lanes] */
+};
+
+/* Rows multiplied by 2^exponent, in place. */
+struct fg_scale_rows_args {
+    int64_t rows, columns;
+    void *x; /* [rows][stride] */
+    int64_t stride;
+    int exponent; /* even */
 };
 
 /* Value and gradient of a loss in one pass; the gradient is multiplied by f' of the output layer on the way out. */

@@ -1,11 +1,6 @@
 /* One layer at a time: cuts a thread's share into units of work and hands each to a kernel. */
-#include "plan.h"
-#include "layout.h"
-
-static int64_t rows_in_block(const fg_plan *plan, int64_t block) {
-    const int64_t left = plan->rows - block * FG_ROW_BLOCK;
-    return left < FG_ROW_BLOCK ? left : FG_ROW_BLOCK;
-}
+#include "exponents.h"
+#include <math.h>
 
 static void *row_of(const fg_plan *plan, void *const *levels, int level, int64_t row) {
     return fg_at(plan->net, levels[level], row * plan->strides[level]);
@@ -15,7 +10,7 @@ void fg_load_inputs(fg_plan *plan, const fg_batch *batch, fg_share share) {
     struct fg_load_rows_args args = {.columns = plan->net->layer[0].fan_in, .batch = batch, .stride = plan->strides[0]};
     for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
         args.first_row = b * FG_ROW_BLOCK;
-        args.rows = rows_in_block(plan, b);
+        args.rows = fg_rows_in_block(plan, b);
         args.output = row_of(plan, plan->activations, 0, args.first_row);
         args.sum_of_squares = plan->input_squares + b;
         plan->net->kernels->load_rows(&args);
@@ -91,7 +86,7 @@ void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
         args.ahead = &ahead;
         for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
             const int64_t row = b * FG_ROW_BLOCK;
-            args.rows = rows_in_block(plan, b);
+            args.rows = fg_rows_in_block(plan, b);
             args.input = row_of(plan, plan->activations, l, row);
             args.output = fg_at(net, row_of(plan, plan->activations, l + 1, row), column);
             args.slope = keep_slope ? fg_at(net, row_of(plan, plan->deltas, l + 1, row), column) : NULL;
@@ -108,7 +103,8 @@ static struct fg_derivative derivative_of(const fg_plan *plan, int level, int64_
     struct fg_derivative d = {.output = fg_at(plan->net, row_of(plan, plan->activations, level, row), column),
                               .slope = fg_at(plan->net, row_of(plan, plan->deltas, level, row), column),
                               .stride = plan->strides[level],
-                              .slope_below = 1.0};
+                              .slope_below = 1.0,
+                              .scale = 1.0};
     if (level > 0) {
         d.slope_stored = plan->net->layer[level - 1].slope_stored;
         d.slope_below = plan->net->layer[level - 1].slope_below;
@@ -137,10 +133,11 @@ void fg_compute_loss(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_shar
                                 .scratch = scratch};
     for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
         args.first_row = b * FG_ROW_BLOCK;
-        args.rows = rows_in_block(plan, b);
+        args.rows = fg_rows_in_block(plan, b);
         args.output = derivative_of(plan, net->layers, args.first_row, 0);
         args.value = plan->losses + b;
         args.sum_of_squares = (double *)plan->backward_sums[net->layers] + b;
+        plan->block_exponents[net->layers][b] = 0;
         net->kernels->loss(&args);
     }
 }
@@ -164,9 +161,13 @@ void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scra
         kernels->transpose_panel(&transpose);
         for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
             const int64_t row = b * FG_ROW_BLOCK;
-            args.rows = rows_in_block(plan, b);
+            const int move = fg_block_move(plan, level, b);
+            if (p == 0)
+                plan->block_exponents[level][b] = plan->block_exponents[level + 1][b] - move;
+            args.rows = fg_rows_in_block(plan, b);
             args.delta = row_of(plan, plan->deltas, level + 1, row);
             args.below = derivative_of(plan, level, row, column);
+            args.below.scale = ldexp(1.0, move);
             args.sum_of_squares = (double *)plan->backward_sums[level] + p * plan->blocks + b;
             kernels->linear_backward_data(&args);
         }
@@ -189,6 +190,7 @@ void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const 
         .delta_stride = plan->strides[unit->layer + 1],
         .weights = fg_at(net, layer->weights, at),
         .gradient = plan->gradients ? fg_at(net, plan->gradients[unit->layer], at) : NULL,
+        .exponent = plan->exponents[unit->layer + 1],
         .update = update,
         .trial = trial,
         .sums = unit->sums,

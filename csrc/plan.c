@@ -70,11 +70,17 @@ static void carve_sums(fg_plan *plan, fg_arena *arena) {
     plan->forward_sums = take_pointers(arena, net->layers);
     plan->backward_sums = take_pointers(arena, net->layers + 1);
     plan->losses = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
+    plan->exponents = fg_arena_take(arena, (size_t)net->layers + 1, sizeof *plan->exponents);
+    plan->block_exponents = fg_arena_take(arena, (size_t)net->layers + 1, sizeof *plan->block_exponents);
     for (int l = 0; l < net->layers; l++)
         place(arena, plan->forward_sums, l, (size_t)(net->layer[l].panels * plan->blocks * FG_FORWARD_SUMS),
               sizeof(double));
-    for (int level = 0; level <= net->layers; level++)
+    for (int level = 0; level <= net->layers; level++) {
+        int *exponents = fg_arena_take(arena, (size_t)plan->blocks, sizeof *exponents);
+        if (arena->base)
+            plan->block_exponents[level] = exponents;
         place(arena, plan->backward_sums, level, (size_t)(fg_level_panels(plan, level) * plan->blocks), sizeof(double));
+    }
 }
 
 static int64_t units_of(const fg_network *net, int l) {

@@ -1,6 +1,7 @@
 /* A plan's workspace and schedule, as the drivers see them. Nothing here is allocated in a step. */
 #ifndef FG_PLAN_H
 #define FG_PLAN_H
+#include "layout.h"
 #include "optim.h"
 #include "threading.h"
 
@@ -34,7 +35,9 @@ struct fg_plan {
     int threads;
 
     void **forward_sums;  /* [layers]: each double [panels][blocks][FG_FORWARD_SUMS] */
-    void **backward_sums; /* [layers + 1]: each double [panels][blocks], of a level's delta */
+    void **backward_sums; /* [layers + 1]: each double [panels][blocks], of a level's delta as its block stores it */
+    int **block_exponents; /* [layers + 1]: each [blocks], see exponents.c */
+    int *exponents;        /* [layers + 1]: of all rows of a level, once backward is over */
     double *losses;       /* [blocks] */
     double *input_squares; /* [blocks] */
     int64_t units;
@@ -51,6 +54,11 @@ struct fg_plan {
 typedef struct fg_share {
     int64_t first_block, blocks, first_panel, panels;
 } fg_share;
+
+static inline int64_t fg_rows_in_block(const fg_plan *plan, int64_t block) {
+    const int64_t left = plan->rows - block * FG_ROW_BLOCK;
+    return left < FG_ROW_BLOCK ? left : FG_ROW_BLOCK;
+}
 
 static inline const fg_layer *fg_layer_of(const fg_plan *plan, int l) { return &plan->net->layer[l]; }
 
@@ -77,7 +85,7 @@ typedef struct fg_weight_sums {
     double gradient, bias_gradient, weight, update;
 } fg_weight_sums;
 fg_weight_sums fg_sum_weight_units(const fg_plan *, int layer);
-double fg_delta_square(const fg_plan *, int layer);  /* squared norm of the layer's delta */
+double fg_delta_square(const fg_plan *, int layer);  /* of the layer's delta, times 2^(2 exponent of its level) */
 double fg_output_square(const fg_plan *, int level); /* squared norm of the activations of a level */
 void fg_collect_statistics(const fg_plan *, double *statistics /* [FG_STATISTICS][layers] */);
 #endif

@@ -2,6 +2,7 @@
 #include "plan.h"
 #include "layout.h"
 #include <math.h>
+#include <stdlib.h>
 
 /* Sum number `which` of every unit of a level: sums is [panels][plan->blocks][width]. */
 static double add_units(const fg_plan *plan, const double *sums, int64_t panels, int width, int which) {
@@ -31,7 +32,16 @@ fg_weight_sums fg_sum_weight_units(const fg_plan *plan, int l) {
 /* The loss works on whole rows: the output layer's sums are one panel's. */
 double fg_delta_square(const fg_plan *plan, int l) {
     const int64_t panels = l + 1 < plan->net->layers ? plan->net->layer[l].panels : 1;
-    return add_units(plan, plan->backward_sums[l + 1], panels, 1, 0);
+    const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
+    const double *sums = plan->backward_sums[l + 1];
+    double total = 0.0;
+    for (int64_t p = 0; p < panels; p++)
+        for (int64_t b = 0; b < blocks; b++) {
+            const int shift = plan->block_exponents[l + 1][b] - plan->exponents[l + 1];
+            const double square = sums[p * plan->blocks + b];
+            total += shift ? ldexp(square, 2 * shift) : square;
+        }
+    return total;
 }
 
 double fg_output_square(const fg_plan *plan, int level) {
@@ -42,20 +52,23 @@ double fg_output_square(const fg_plan *plan, int level) {
 }
 
 void fg_collect_statistics(const fg_plan *plan, double *statistics) {
+    enum { FITS_A_DOUBLE = 900 };
     const int layers = plan->net->layers;
     for (int l = 0; l < layers; l++) {
         const fg_layer *layer = &plan->net->layer[l];
         const double *forward = plan->forward_sums[l];
         const double entries = (double)plan->rows * (double)layer->fan_out;
         const fg_weight_sums w = fg_sum_weight_units(plan, l);
+        const int exponent = plan->exponents[l + 1], kept = abs(exponent) > FITS_A_DOUBLE ? exponent : 0;
         double row[FG_STATISTICS];
         row[FG_STATISTIC_act_mean] = add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_OUTPUT) / entries;
         row[FG_STATISTIC_act_rms] = sqrt(fg_output_square(plan, l + 1) / entries);
         row[FG_STATISTIC_deriv_mean] =
             add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_ABS_SLOPE) / entries;
-        row[FG_STATISTIC_delta_norm] = sqrt(fg_delta_square(plan, l));
-        row[FG_STATISTIC_grad_norm] = sqrt(w.gradient);
-        row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? sqrt(w.bias_gradient) : NAN;
+        row[FG_STATISTIC_delta_norm] = ldexp(sqrt(fg_delta_square(plan, l)), exponent - kept);
+        row[FG_STATISTIC_grad_norm] = ldexp(sqrt(w.gradient), exponent - kept);
+        row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? ldexp(sqrt(w.bias_gradient), exponent - kept) : NAN;
+        row[FG_STATISTIC_gradient_exponent] = kept;
         row[FG_STATISTIC_weight_norm] = sqrt(w.weight);
         row[FG_STATISTIC_update_norm] = sqrt(w.update);
         row[FG_STATISTIC_update_ratio] = sqrt(w.update) / sqrt(w.weight);

@@ -1,6 +1,7 @@
 /* A step: forward, loss, backward-data of all layers, then all gradients of weights with their updates. Nothing is
  * updated before every update is known to be finite. Both schedules run this one code: they differ in
  * what a thread's share is and in whether threads wait for each other between layers. */
+#include "exponents.h"
 #include "fpenv.h"
 #include "layout.h"
 #include "sharing.h"
@@ -45,14 +46,26 @@ static void run_loss(pass *p, fg_member me) {
     fg_compute_loss(p->plan, p->batch, p->loss, fg_share_rows(p->plan, me), p->plan->scratch[me.thread]);
 }
 
+/* The lowest whose deltas are wanted. */
+static int lowest_level(const fg_plan *plan) { return plan->mode == FG_GRADIENTS ? 0 : 1; }
+
 static void run_backward_data(pass *p, fg_member me) {
     fg_plan *plan = p->plan;
     fg_share share;
-    const int lowest = plan->mode == FG_GRADIENTS ? 0 : 1;
-    for (int level = plan->net->layers - 1; level >= lowest; level--) {
+    for (int level = plan->net->layers - 1; level >= lowest_level(plan); level--) {
         between_layers(plan, me);
         for (int taken = 0; fg_draw_backward_data(plan, level, me, &taken, &share);)
             fg_level_backward_data(plan, level, share, plan->scratch[me.thread]);
+    }
+}
+
+/* Every block of every level has been computed. */
+static void run_alignment(pass *p, fg_member me) {
+    fg_plan *plan = p->plan;
+    for (int level = lowest_level(plan); level <= plan->net->layers; level++) {
+        const int exponent = fg_align_blocks(plan, level, fg_share_rows(plan, me));
+        if (me.thread == 0)
+            plan->exponents[level] = exponent;
     }
 }
 
@@ -101,6 +114,8 @@ static void run_pass(void *context, int thread, int threads, fg_team *team) {
     if (p->then == ALL_GRADIENTS)
         run_backward_data(p, me);
     fg_barrier(team);
+    if (p->then == ALL_GRADIENTS)
+        run_alignment(p, me);
     if (thread == 0) {
         p->loss_value = total_loss(p->plan);
         p->verdict = p->optimizer ? fg_judge_step(p->plan, p->optimizer, p->loss_value) : FG_APPLY;
@@ -195,6 +210,8 @@ void fg_plan_backward(fg_plan *plan, const void *output_gradient) {
     execute(&p, plan->rows);
     fg_fpenv_leave(caller);
 }
+
+int fg_plan_exponent(const fg_plan *plan, int l) { return plan->exponents[l + 1]; }
 
 void fg_plan_get_weight_gradient(const fg_plan *plan, int l, void *out) {
     fg_unpack(plan->net, l, plan->gradients[l], 0, plan->net->layer[l].fan_in, out);

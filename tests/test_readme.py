@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastgrad.telemetry import STATISTICS
+from fastgrad.telemetry import RECORD, STATISTICS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -51,7 +51,7 @@ def test_the_example_prints_what_the_readme_says():
 def test_the_readme_counts_the_statistics():
     assert len(STATISTICS) == 9
     assert "nine statistics" in README
-    assert f"{8 * len(STATISTICS)} bytes for each layer and step" in README
+    assert f"{8 * len(RECORD)} bytes for each layer and step" in README
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:docs|examples|bench)/[\w/.-]+\.(?:png|py)", README))))

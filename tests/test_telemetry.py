@@ -6,13 +6,18 @@ import pickle
 import numpy as np
 import pytest
 
-from fastgrad.telemetry import MEANINGS, STATISTICS, Epoch, History, LayerStats, Telemetry
+from fastgrad.telemetry import MEANINGS, RECORD, SCALED, STATISTICS, Epoch, History, LayerStats, Telemetry
 
 LAYERS = 5
 
 
 def chunk(steps, seed=0):
-    return np.random.default_rng(seed).random((steps, len(STATISTICS), LAYERS))
+    return unscaled(np.random.default_rng(seed).random((steps, len(RECORD), LAYERS)))
+
+
+def unscaled(record):
+    record[..., RECORD.index("gradient_exponent"), :] = 0.0
+    return record
 
 
 def test_the_statistics_are_those_of_the_contract_in_order():
@@ -54,6 +59,24 @@ def test_layer_stats_are_a_live_read_only_view():
     assert values.flags.writeable
 
 
+def test_norms_outside_the_range_of_float64_keep_their_logarithms():
+    records = chunk(2)
+    records[1, -1] = [0.0, -2000.0, 2000.0, -1100.0, 960.0]
+    telemetry = Telemetry(LAYERS)
+    telemetry.append_chunk(records)
+    for name in STATISTICS:
+        row = records[:, RECORD.index(name)]
+        exponents = records[:, -1] if name in SCALED else np.zeros((2, LAYERS))
+        np.testing.assert_allclose(telemetry.log10(name), np.log10(row) + exponents * np.log10(2.0), rtol=1e-15)
+        with np.errstate(over="ignore", under="ignore"):
+            np.testing.assert_array_equal(telemetry[name], np.ldexp(row, exponents.astype(int)))
+        for got in (telemetry.at(1)[name], telemetry.at(1).values[RECORD.index(name)]):
+            np.testing.assert_array_equal(got, telemetry[name][1])
+        np.testing.assert_array_equal(telemetry.at(1).log10(name), telemetry.log10(name)[1])
+    assert np.isinf(telemetry["grad_norm"][1, 2])
+    assert telemetry["grad_norm"][1, 1] == 0.0
+
+
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda stats: pickle.loads(pickle.dumps(stats))])
 def test_layer_stats_survive_copying_and_pickling(duplicate):
     stats = LayerStats(chunk(1)[0], step=3)
@@ -72,7 +95,7 @@ def test_layer_stats_print_as_a_table_with_a_line_for_each_layer():
 
 
 def test_a_thousand_layers_print_as_the_first_and_the_last():
-    lines = repr(LayerStats(np.ones((len(STATISTICS), 1000)), step=0)).splitlines()
+    lines = repr(LayerStats(unscaled(np.ones((len(RECORD), 1000))), step=0)).splitlines()
     assert len(lines) == 19
     assert lines[10].split() == ["...", "(984", "layers", "more)"]
     assert [lines[9].split()[0], lines[11].split()[0], lines[-1].split()[0]] == ["7", "992", "999"]
@@ -88,7 +111,7 @@ def test_an_unknown_statistic_is_refused_with_the_list():
 
 
 def test_log10_is_finite_for_every_nonzero_value_and_quiet_about_zero():
-    values = np.ones((len(STATISTICS), 6))
+    values = unscaled(np.ones((len(RECORD), 6)))
     values[STATISTICS.index("grad_norm")] = [1e-300, 5e-324, 0.0, -1e-20, np.inf, np.nan]
     got = LayerStats(values, 0).log10("grad_norm")
     np.testing.assert_allclose(got, [-300.0, np.log10(5e-324), -np.inf, -20.0, np.inf, np.nan], rtol=1e-14)
@@ -101,7 +124,7 @@ def test_chunks_read_as_one_run(sizes):
     chunks = [chunk(size, seed) for seed, size in enumerate(sizes)]
     for part in chunks:
         telemetry.append_chunk(part)
-    whole = np.concatenate([np.empty((0, len(STATISTICS), LAYERS)), *chunks])
+    whole = np.concatenate([np.empty((0, len(RECORD), LAYERS)), *chunks])
     assert len(telemetry) == len(whole)
     steps = [telemetry.at(step).values for step in range(len(whole))]
     for got, expected in zip(steps, whole, strict=True):
@@ -154,9 +177,9 @@ def test_telemetry_names_its_statistics_like_a_data_frame():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.ones((2, len(STATISTICS), LAYERS + 1)), r"values: got shape \(2, 9, 6\), wants \(steps, 9, 5\)"),
-        (np.ones((len(STATISTICS), LAYERS)), r"values: got shape \(9, 5\), wants \(steps, 9, 5\)"),
-        (np.ones((2, len(STATISTICS), LAYERS), np.float32), "values: got dtype float32, wants a float64 array"),
+        (np.ones((2, len(RECORD), LAYERS + 1)), r"values: got shape \(2, 10, 6\), wants \(steps, 10, 5\)"),
+        (np.ones((len(RECORD), LAYERS)), r"values: got shape \(10, 5\), wants \(steps, 10, 5\)"),
+        (np.ones((2, len(RECORD), LAYERS), np.float32), "values: got dtype float32, wants a float64 array"),
         ([[1.0]], "values: got list, wants a float64 array"),
     ],
 )
@@ -207,7 +230,7 @@ def test_history_keeps_losses_without_statistics():
         (np.ones(2), chunk(3), "losses: got 2 steps, wants 3 as in statistics"),
         (np.ones((2, 1)), chunk(2), r"losses: got shape \(2, 1\), wants \(steps,\)"),
         (np.ones(2, np.float32), chunk(2), "losses: got dtype float32"),
-        (np.ones(2), np.ones((2, 3, LAYERS)), r"statistics: got shape \(2, 3, 5\), wants \(steps, 9, 5\)"),
+        (np.ones(2), np.ones((2, 3, LAYERS)), r"statistics: got shape \(2, 3, 5\), wants \(steps, 10, 5\)"),
     ],
 )
 def test_history_refuses_a_bad_chunk_whole(losses, statistics, message):

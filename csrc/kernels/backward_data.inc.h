@@ -1,8 +1,8 @@
 /* Linear backward-data: the delta of the layer below, (delta @ W^T) * f', with its norm, in one pass. */
-static inline vec derivative(const struct fg_derivative *d, int64_t at) {
+static inline vec derivative(const struct fg_derivative *d, vec scale, int64_t at) {
     if (d->slope_stored)
-        return v_load((const real *)d->slope + at);
-    return v_select(v_lt(v_zero(), v_load((const real *)d->output + at)), v_set1(1), v_set1((real)d->slope_below));
+        return v_load((const real *)d->slope + at) * scale;
+    return v_select(v_lt(v_zero(), v_load((const real *)d->output + at)), scale, v_set1((real)d->slope_below) * scale);
 }
 
 static __attribute__((noinline)) void finish_backward_data(const struct fg_linear_backward_data_args *p, int64_t row,
@@ -11,11 +11,12 @@ static __attribute__((noinline)) void finish_backward_data(const struct fg_linea
     const int64_t stride = p->below.stride;
     real *const deltas = p->below.slope;
     vec of_tile = v_zero();
+    const vec scale = v_set1((real)p->below.scale);
     for (int v = 0; v < vecs; v++) {
         vec column = v_zero();
         for (int r = 0; r < height; r++) {
             const int64_t at = (row + r) * stride + v * LANES;
-            const vec delta = tile[r * vecs + v] * derivative(&p->below, at);
+            const vec delta = tile[r * vecs + v] * derivative(&p->below, scale, at);
             v_store(deltas + at, delta);
             column = v_fma(delta, delta, column);
         }

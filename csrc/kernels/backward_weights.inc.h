@@ -150,6 +150,8 @@ static __attribute__((noinline)) void finish_backward_weights(const struct fg_li
     if (p->gradient)
         for (int i = 0; i < rows * p->vecs; i++)
             v_store((real *)p->gradient + at + i * LANES, tile[i]);
+    if (p->exponent)
+        multiply_by_power((real *)tile, rows * p->vecs * LANES, p->exponent);
     if (p->update)
         update_functions[p->update->kind][p->trial](p, at, rows, tile, t);
 }

@@ -45,10 +45,10 @@ ALWAYS_INLINE void finish_forward(activation_function activate, const int measur
             if (slopes)
                 v_store(slopes + r * stride + v * LANES, slope);
             squares = v_fma(a, a, squares);
-            if (measured) {
+            if (measured)
                 sum = sum + a;
+            if (measured || slopes)
                 slope_sum = slope_sum + v_abs(slope);
-            }
         }
         of_tile.squares = of_tile.squares + squares;
         of_tile.output = of_tile.output + sum;
@@ -105,11 +105,13 @@ static void store_forward_sums(const struct fg_linear_forward_args *p, const for
     tally_clear(&slope);
     if (p->measured) {
         tally_moments(&output, &squares, lanes->output, lanes->squares, outputs);
-        tally_add(&slope, lanes->slope);
         p->sums[FG_SUM_OUTPUT] = tally_total(&output);
-        p->sums[FG_SUM_ABS_SLOPE] = tally_total(&slope);
     } else
         tally_squares(&squares, lanes->squares, outputs);
+    if (p->measured || p->slope) {
+        tally_add(&slope, lanes->slope);
+        p->sums[FG_SUM_ABS_SLOPE] = tally_total(&slope);
+    }
     p->sums[FG_SUM_OUTPUT_SQUARED] = tally_total(&squares);
 }
 

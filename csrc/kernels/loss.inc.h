@@ -7,7 +7,7 @@ static inline int columns_at(const struct fg_loss_args *p, int64_t c) {
 /* Writes delta = gradient * f' for LANES columns from c, of which n are true. */
 static inline void store_delta(const struct fg_loss_args *p, int64_t row, int64_t c, int n, vec gradient, tally *t) {
     const int64_t at = row * p->output.stride + c;
-    const vec delta = v_select(m_first(n), gradient * derivative(&p->output, at), v_zero());
+    const vec delta = v_select(m_first(n), gradient * derivative(&p->output, v_set1(1), at), v_zero());
     v_store((real *)p->output.slope + at, delta);
     tally_add_product(t, delta, delta);
 }

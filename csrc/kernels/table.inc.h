@@ -9,6 +9,7 @@
 #include "vmath.inc.h"
 #include "activations.inc.h"
 #include "tally.inc.h"
+#include "scale.inc.h"
 #include "product.inc.h"
 #include "forward.inc.h"
 #include "backward_data.inc.h"

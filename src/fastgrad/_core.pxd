@@ -77,6 +77,7 @@ cdef extern from "fastgrad.h" nogil:
     void fg_plan_loss(fg_plan *, const fg_batch *, fg_loss, double *loss)
     void fg_plan_gradients(fg_plan *, const fg_batch *, fg_loss, double *loss)
     void fg_plan_backward(fg_plan *, const void *output_gradient)
+    int fg_plan_exponent(const fg_plan *, int layer)
     void fg_plan_get_weight_gradient(const fg_plan *, int layer, void *out)
     void fg_plan_get_bias_gradient(const fg_plan *, int layer, void *out)
     void fg_plan_get_input_gradient(const fg_plan *, void *out)

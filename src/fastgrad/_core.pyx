@@ -388,6 +388,12 @@ cdef class Plan:
             with nogil:
                 fg_plan_backward(self.handle, g.view.buf)
 
+    def exponents(self):
+        """The powers of two by which what the next three give is to be multiplied: the input's, then each layer's."""
+        with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            return [fg_plan_exponent(self.handle, layer) for layer in range(-1, self.network.layers)]
+
     def weight_gradient(self, int layer, object out):
         cdef Pinned pinned = self.network.matrix(layer, out, True)
         with self.network.lock:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _core
-from fastgrad.telemetry import STATISTICS
+from fastgrad.telemetry import RECORD, LayerStats
 
 Array = npt.NDArray[Any]
 
@@ -20,20 +20,30 @@ class Gradients:
     Attributes
     ----------
     weights : list of (fan_in, fan_out) arrays
-        dL/dW_l, in the network's dtype.
+        dL/dW_l, in the network's dtype: what lies outside its range reads 0 or inf, see `scaled`.
     biases : list of (fan_out,) arrays
         dL/db_l; empty for a network without biases.
     input : (n, n_features) array
         dL/dX.
     log10_norm : (layers,) float64 array
-        log10 of the Frobenius norm of each dL/dW_l; -inf for an exact zero. The norm's square must fit float64: below
-        1e-154 it reads 0.
+        log10 of the Frobenius norm of each dL/dW_l, whatever its size; -inf for an exact zero.
     """
 
     weights: list[Array]
     biases: list[Array]
     input: Array
     log10_norm: npt.NDArray[np.float64]
+    _scaled: list[tuple[Array, int]]
+
+    def scaled(self, layer: int) -> tuple[Array, int]:
+        """Return (array, exponent): dL/dW of a layer is array * 2**exponent, from which nothing is lost.
+
+        Raises
+        ------
+        IndexError
+            There is no such layer.
+        """
+        return self._scaled[layer]
 
 
 def read_gradients(plan: _core.Plan) -> Gradients:
@@ -42,12 +52,26 @@ def read_gradients(plan: _core.Plan) -> Gradients:
     weights: list[Array] = [np.empty(shape, net.dtype) for shape in pairwise(net.sizes)]
     biases: list[Array] = [np.empty(width, net.dtype) for width in net.sizes[1:]] if net.has_bias else []
     inputs = np.empty((plan.rows, net.sizes[0]), net.dtype)
-    statistics = np.empty((len(STATISTICS), net.layers))
+    record = np.empty((len(RECORD), net.layers))
+    exponents = plan.exponents()
     for layer, array in enumerate(weights):
         plan.weight_gradient(layer, array)
     for layer, array in enumerate(biases):
         plan.bias_gradient(layer, array)
     plan.input_gradient(inputs)
-    plan.statistics(statistics)
-    with np.errstate(divide="ignore"):
-        return Gradients(weights, biases, inputs, np.log10(statistics[STATISTICS.index("grad_norm")]))
+    plan.statistics(record)
+    return Gradients(
+        [_times_power(array, exponent) for array, exponent in zip(weights, exponents[1:], strict=True)],
+        [_times_power(array, exponent) for array, exponent in zip(biases, exponents[1:], strict=False)],
+        _times_power(inputs, exponents[0]),
+        LayerStats(record, 0).log10("grad_norm"),
+        list(zip(weights, exponents[1:], strict=True)),
+    )
+
+
+def _times_power(array: Array, exponent: int) -> Array:
+    """Return array * 2**exponent, the array itself where that is 1."""
+    if exponent == 0:
+        return array
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(array, exponent)

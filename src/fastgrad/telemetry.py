@@ -4,6 +4,7 @@ The kernels measure; these classes only hold and name the numbers, float64, in t
 they give out are read-only, and views wherever that is possible. Judging the numbers is not done here.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +28,15 @@ MEANINGS = {
 
 STATISTICS = tuple(MEANINGS)
 
+RECORD = (*STATISTICS, "gradient_exponent")
+"""The rows of a record as the engine writes it: the norms named in `SCALED` are what stands there times
+2**gradient_exponent, which is 0 unless they lie outside 2**+-900, near the end of float64's range."""
+
+SCALED = ("delta_norm", "grad_norm", "bias_grad_norm")
+
 _INDEX = {name: index for index, name in enumerate(STATISTICS)}
+_SCALED_ROWS = [_INDEX[name] for name in SCALED]
+_LOG10_2 = math.log10(2.0)
 
 
 class LayerStats:
@@ -38,7 +47,7 @@ class LayerStats:
 
     Parameters
     ----------
-    values : (len(STATISTICS), layers) float64 array
+    values : (len(RECORD), layers) float64 array
         Not copied.
     step : int
         Number of the step, counted from 0.
@@ -49,21 +58,20 @@ class LayerStats:
         `values` has another shape or dtype.
     """
 
-    __slots__ = ("_values", "step")
+    __slots__ = ("_record", "step")
 
     def __init__(self, values: Array, step: int) -> None:
-        _require_float64("values", values, (len(STATISTICS), "layers"))
-        self._values = _read_only(values)
+        _require_float64("values", values, (len(RECORD), "layers"))
+        self._record = _read_only(values)
         self.step = step
 
     @property
     def values(self) -> Array:
         """(statistics, layers) read-only array, rows in the order of `STATISTICS`."""
-        return self._values
+        return _values(self._record)
 
     def __getitem__(self, name: str) -> Array:
-        row: Array = self._values[_index(name)]
-        return row
+        return _statistic(self._record, name)
 
     def __getattr__(self, name: str) -> Array:
         if name in _INDEX:
@@ -75,24 +83,24 @@ class LayerStats:
 
     def log10(self, name: str) -> Array:
         """Return log10 of the magnitude, shape (layers,): finite unless the value is exactly 0 (-inf) or not finite."""
-        return _log10_magnitude(self[name])
+        return _log10_magnitude(self._record, name)
 
     def copy(self) -> "LayerStats":
         """Return the same statistics in memory of their own."""
-        return LayerStats(self._values.copy(), self.step)
+        return LayerStats(self._record.copy(), self.step)
 
     def __repr__(self) -> str:
         rows = [["layer", *STATISTICS]]
-        rows += [[str(layer), *(f"{v:.3e}" for v in self._values[:, layer])] for layer in self._shown_layers()]
+        rows += [[str(layer), *(f"{v:.3e}" for v in self.values[:, layer])] for layer in self._shown_layers()]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        hidden = self._values.shape[1] - (len(rows) - 1)
+        hidden = self._record.shape[1] - (len(rows) - 1)
         if hidden:
             lines.insert(1 + (len(rows) - 1) // 2, f"{'...':>{widths[0]}}  ({hidden} layers more)")
         return "\n".join([f"LayerStats of step {self.step}", *lines])
 
     def _shown_layers(self, most: int = 16) -> list[int]:
-        layers = list(range(self._values.shape[1]))
+        layers = list(range(self._record.shape[1]))
         return layers if len(layers) <= most else layers[: most // 2] + layers[-most // 2 :]
 
 
@@ -110,7 +118,7 @@ class Telemetry:
 
     def __init__(self, layers: int) -> None:
         self.layers = layers
-        self._chunks = _Chunks((len(STATISTICS), layers))
+        self._chunks = _Chunks((len(RECORD), layers))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,7 +130,7 @@ class Telemetry:
 
         Parameters
         ----------
-        values : (steps, len(STATISTICS), layers) float64 array
+        values : (steps, len(RECORD), layers) float64 array
             Kept, not copied: the caller must not write to it afterwards.
 
         Raises
@@ -151,10 +159,10 @@ class Telemetry:
 
     def log10(self, name: str) -> Array:
         """Return log10 of the magnitude, (steps, layers): finite unless the value is exactly 0 (-inf) or not finite."""
-        return _log10_magnitude(self[name])
+        return _log10_magnitude(self._chunks.joined(), name)
 
     def __getitem__(self, name: str) -> Array:
-        return self._chunks.joined()[:, _index(name)]
+        return _statistic(self._chunks.joined(), name)
 
     def __len__(self) -> int:
         return len(self._chunks)
@@ -226,7 +234,7 @@ class History:
         Parameters
         ----------
         losses : (steps,) float64 array
-        statistics : (steps, len(STATISTICS), layers) float64 array or None
+        statistics : (steps, len(RECORD), layers) float64 array or None
             None where nothing was recorded. Both are kept, not copied: the caller must not write to them afterwards.
 
         Raises
@@ -295,9 +303,34 @@ def _read_only(array: Array) -> Array:
     return view
 
 
-def _log10_magnitude(values: Array) -> Array:
+def _true(values: Array, exponents: Array) -> Array:
+    """Return values * 2**exponents: the array itself where nothing is to do."""
+    if not exponents.any():
+        return values
+    with np.errstate(over="ignore", under="ignore"):
+        return _read_only(np.ldexp(values, exponents.astype(np.int64)))
+
+
+def _statistic(record: Array, name: str) -> Array:
+    """Return (..., layers) of a record (..., len(RECORD), layers)."""
+    row = record[..., _index(name), :]
+    return _true(row, record[..., -1, :]) if name in SCALED else row
+
+
+def _values(record: Array) -> Array:
+    """Return all statistics of a record (len(RECORD), layers), a view where that is possible."""
+    values, exponents = record[:-1], record[-1]
+    if not exponents.any():
+        return values
+    values = values.copy()
+    values[_SCALED_ROWS] = _true(values[_SCALED_ROWS], exponents)
+    return _read_only(values)
+
+
+def _log10_magnitude(record: Array, name: str) -> Array:
     with np.errstate(divide="ignore"):
-        return _read_only(np.log10(np.abs(values)))
+        log10 = np.log10(np.abs(record[..., _index(name), :]))
+    return _read_only(log10 + record[..., -1, :] * _LOG10_2 if name in SCALED else log10)
 
 
 def _require_float64(name: str, array: object, shape: tuple[int | str, ...]) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastgrad import _checks, _core, losses, optim
 from fastgrad.batches import checked_inputs, checked_targets
 from fastgrad.errors import DivergenceError
-from fastgrad.telemetry import STATISTICS, History, LayerStats
+from fastgrad.telemetry import RECORD, History, LayerStats
 
 if TYPE_CHECKING:
     from fastgrad.network import MLP
@@ -73,7 +73,7 @@ class Trainer:
         self._state = _core.Optimizer(self._network, optim.core_options(self._optimizer))
         self._lock = threading.RLock()  # one step or pass at a time
         self._plan = _core.Plan(self._network, 1, "training")
-        self._ring = np.full((RING if self._telemetry else 0, len(STATISTICS), self._network.layers), math.nan)
+        self._ring = np.full((RING if self._telemetry else 0, len(RECORD), self._network.layers), math.nan)
         self._slots: list[Array | None] = list(self._ring[:, np.newaxis]) or [None] * RING
         key = np.array([net.seed, _FIRST_SHUFFLE_STREAM + stream], np.uint64)
         self._shuffler = np.random.Generator(np.random.Philox(key=key))
