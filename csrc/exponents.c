@@ -20,7 +20,7 @@ static double block_square(const fg_plan *plan, int level, int64_t block) {
     const double *sums = plan->backward_sums[level];
     double total = 0.0;
     for (int64_t p = 0; p < panels; p++)
-        total += sums[p * plan->blocks + block];
+        total += sums[(p * plan->blocks + block) * FG_BACKWARD_SUMS + FG_SUM_DELTA_SQUARED];
     return total;
 }
 
@@ -31,8 +31,8 @@ static double mean_slope(const fg_plan *plan, int level, int64_t block) {
     if (!layer || !layer->slope_stored)
         return 1.0;
     for (int64_t p = 0; p < layer->panels; p++)
-        total += ((const double *)plan->forward_sums[level - 1])[(p * plan->blocks + block) * FG_FORWARD_SUMS +
-                                                                 FG_SUM_ABS_SLOPE];
+        total += ((const double *)
+                      plan->forward_sums[level - 1])[(p * plan->blocks + block) * FG_FORWARD_SUMS + FG_SUM_ABS_SLOPE];
     return total / ((double)fg_rows_in_block(plan, block) * (double)layer->fan_out);
 }
 

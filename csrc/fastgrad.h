@@ -17,7 +17,7 @@ typedef enum { FG_F32, FG_F64, FG_DTYPES } fg_dtype;
 typedef enum { FG_SCALAR, FG_AVX2, FG_AVX512, FG_ISAS } fg_isa;
 
 typedef enum {
-#define FG_ACTIVATION(name, is_piecewise, slope_below) FG_ACTIVATION_##name,
+#define FG_ACTIVATION(name, is_piecewise, slope_below, steepest) FG_ACTIVATION_##name,
 #include "activations.def"
 #undef FG_ACTIVATION
     FG_ACTIVATIONS

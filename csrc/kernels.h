@@ -36,17 +36,25 @@ struct fg_linear_forward_args {
     void *output;        /* [rows][output_stride]: f(input @ weights + bias) */
     void *slope;         /* [rows][output_stride]: f'; NULL where it is not wanted */
     int64_t output_stride;
+    double saturation; /* an |f'| below it counts as saturated; 0 where that is not counted */
     double *sums; /* [FG_FORWARD_SUMS], or NULL */
     int measured; /* 0: of the sums only FG_SUM_OUTPUT_SQUARED is wanted, and FG_SUM_ABS_SLOPE where there are slopes */
     fg_ahead *ahead; /* never NULL */
 };
-enum { FG_SUM_OUTPUT, FG_SUM_OUTPUT_SQUARED, FG_SUM_ABS_SLOPE, FG_FORWARD_SUMS };
+enum {
+    FG_SUM_OUTPUT,
+    FG_SUM_OUTPUT_SQUARED,
+    FG_SUM_PREACTIVATION_SQUARED,
+    FG_SUM_ABS_SLOPE,
+    FG_SUM_SATURATED, /* how many slopes are below `saturation` */
+    FG_FORWARD_SUMS
+};
 
 /* How f' of a layer reaches its delta: slope holds it where slope_stored is 1; else it is 1 where the output is
  * positive and slope_below elsewhere. The delta replaces what slope held. */
 struct fg_derivative {
     const void *output; /* [rows][stride] */
-    void *slope;        /* [rows][stride] */
+    void *slope; /* [rows][stride] */
     int64_t stride;
     int slope_stored;
     double slope_below;
@@ -58,19 +66,25 @@ struct fg_linear_backward_data_args {
     int vecs;
     const void *delta; /* [rows][delta_stride], the first depth columns are read */
     int64_t delta_stride;
-    const void *weights;         /* [depth][vecs * lanes]: a panel of the transposed weights */
-    struct fg_derivative below;  /* of the layer below, whose delta this computes */
-    double *sum_of_squares;      /* of the new delta */
+    const void *weights; /* [depth][vecs * lanes]: a panel of the transposed weights */
+    struct fg_derivative below; /* of the layer below, whose delta this computes */
+    double *sums; /* [FG_BACKWARD_SUMS] */
+    int measured; /* 0: only FG_SUM_DELTA_SQUARED is wanted, the other is not touched */
     fg_ahead *ahead; /* never NULL */
+};
+enum {
+    FG_SUM_DELTA_SQUARED,
+    FG_SUM_OUTPUT_GRADIENT_SQUARED, /* of the delta before f' and its scale are multiplied in */
+    FG_BACKWARD_SUMS
 };
 
 /* What an optimizer does to one element in this step; optim.c derives it. */
 struct fg_update {
     fg_optimizer_kind kind;
-    double lr, l2, decay;              /* decay: lr times decoupled weight decay */
-    double momentum, gain;             /* buffer = momentum * buffer + gain * gradient */
+    double lr, l2, decay; /* decay: lr times decoupled weight decay */
+    double momentum, gain; /* buffer = momentum * buffer + gain * gradient */
     double gradient_part, buffer_part; /* Nesterov: direction = gradient_part * gradient + buffer_part * buffer */
-    double beta1, beta2, eps;          /* moving averages */
+    double beta1, beta2, eps; /* moving averages */
     double step_size, root_correction; /* Adam's lr / (1 - beta1^t) and 1 / sqrt(1 - beta2^t) */
 };
 enum { FG_MAX_STATES = 3 };
@@ -78,22 +92,23 @@ enum { FG_MAX_STATES = 3 };
 struct fg_linear_backward_weights_args {
     int64_t rows, depth; /* rows of W (units of the layer below), at most FG_WEIGHT_BLOCK; depth is the batch */
     int vecs;
-    const void *input;   /* [depth][input_stride], the first `rows` columns are read */
+    const void *input; /* [depth][input_stride], the first `rows` columns are read */
     int64_t input_stride; /* 0 for a bias, whose input is 1 for every sample */
-    const void *delta;   /* [depth][delta_stride], one panel */
+    const void *delta; /* [depth][delta_stride], one panel */
     int64_t delta_stride;
-    void *weights;               /* [rows][vecs * lanes], updated in place */
+    void *weights; /* [rows][vecs * lanes], updated in place */
     void *states[FG_MAX_STATES]; /* like weights */
-    void *gradient;              /* like weights, or NULL: stored before the exponent and the update */
-    int exponent;                   /* the true gradient is input^T @ delta times 2^exponent, a multiple of 4 */
+    void *gradient; /* like weights, or NULL: stored before the exponent and the update */
+    int exponent; /* the true gradient is input^T @ delta times 2^exponent, a multiple of 4 */
     const struct fg_update *update; /* NULL: the weights stay */
-    int trial;                      /* 1: compute the update and its sums, and store nothing of it */
-    double *sums;                   /* [FG_UPDATE_SUMS] */
-    int measured;                   /* 0: FG_SUM_GRADIENT_SQUARED is not wanted */
+    int trial; /* 1: compute the update and its sums, and store nothing of it */
+    double *sums; /* [FG_UPDATE_SUMS] */
+    int measured; /* 0: what is known of the gradient is not wanted */
     fg_ahead *ahead; /* never NULL */
 };
 enum {
     FG_SUM_GRADIENT_SQUARED,
+    FG_LARGEST_GRADIENT,
     FG_SUM_WEIGHT_SQUARED,
     FG_SUM_UPDATE_SQUARED,
     FG_SUM_NOT_FINITE, /* of a trial: 0 where every new weight and state is finite, else NaN */
@@ -102,8 +117,8 @@ enum {
 
 /* A panel of the transpose of a layer's weights: out[n][k - first_row] = W[k][n]. */
 struct fg_transpose_panel_args {
-    const void *weights;     /* all of the layer's panels */
-    int64_t depth, columns;  /* rows per panel as stored; true columns of W */
+    const void *weights; /* all of the layer's panels */
+    int64_t depth, columns; /* rows per panel as stored; true columns of W */
     int64_t first_row, rows; /* the rows wanted; columns of `out` past them come out zero */
     int vecs;
     void *out; /* [columns rounded up to lanes][vecs * lanes] */
@@ -122,10 +137,10 @@ struct fg_loss_args {
     fg_loss kind;
     int64_t rows, columns, first_row; /* first_row: where this block starts in the batch */
     const fg_batch *batch;
-    double scale;        /* of value and gradient: one over the number of terms in the mean */
+    double scale; /* of value and gradient: one over the number of terms in the mean */
     struct fg_derivative output;
-    void *scratch;       /* [columns rounded up to lanes] */
-    double *sum_of_squares; /* of the delta */
+    void *scratch; /* [columns rounded up to lanes] */
+    double *sums; /* [FG_BACKWARD_SUMS] */
     double *value;
 };
 

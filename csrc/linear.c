@@ -71,6 +71,7 @@ void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
     const fg_layer *layer = &net->layer[l];
     struct fg_linear_forward_args args = {.depth = layer->fan_in,
                                           .activation = layer->activation,
+                                          .saturation = layer->saturation,
                                           .measured = plan->measured,
                                           .input_stride = plan->strides[l],
                                           .output_stride = plan->strides[l + 1]};
@@ -136,7 +137,7 @@ void fg_compute_loss(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_shar
         args.rows = fg_rows_in_block(plan, b);
         args.output = derivative_of(plan, net->layers, args.first_row, 0);
         args.value = plan->losses + b;
-        args.sum_of_squares = (double *)plan->backward_sums[net->layers] + b;
+        args.sums = (double *)plan->backward_sums[net->layers] + b * FG_BACKWARD_SUMS;
         plan->block_exponents[net->layers][b] = 0;
         net->kernels->loss(&args);
     }
@@ -151,8 +152,11 @@ void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scra
     struct fg_transpose_panel_args transpose = {
         .weights = layer->weights, .depth = layer->depth, .columns = layer->fan_out, .out = scratch};
     fg_ahead ahead = backward_data_ahead(plan, level, share);
-    struct fg_linear_backward_data_args args = {
-        .depth = layer->fan_out, .delta_stride = plan->strides[level + 1], .weights = scratch, .ahead = &ahead};
+    struct fg_linear_backward_data_args args = {.depth = layer->fan_out,
+                                                .delta_stride = plan->strides[level + 1],
+                                                .weights = scratch,
+                                                .measured = plan->measured,
+                                                .ahead = &ahead};
     for (int64_t p = share.first_panel; p < share.first_panel + share.panels; p++) {
         const int64_t start = fg_panel_start(vecs, p, kernels->panel_vecs), column = start * kernels->lanes;
         args.vecs = transpose.vecs = fg_panel_vecs(vecs, start, kernels->panel_vecs);
@@ -168,7 +172,7 @@ void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scra
             args.delta = row_of(plan, plan->deltas, level + 1, row);
             args.below = derivative_of(plan, level, row, column);
             args.below.scale = ldexp(1.0, move);
-            args.sum_of_squares = (double *)plan->backward_sums[level] + p * plan->blocks + b;
+            args.sums = (double *)plan->backward_sums[level] + (p * plan->blocks + b) * FG_BACKWARD_SUMS;
             kernels->linear_backward_data(&args);
         }
     }

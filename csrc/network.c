@@ -11,12 +11,15 @@ static void carve_network(void *owner, fg_arena *arena) {
         net->layer[l].weights = fg_arena_take(arena, net->layer[l].parameters, net->element_size);
 }
 
+/* Of the steepest slope; below it a unit counts as saturated. */
+static const double SATURATED_SHARE = 0.05;
+
 static fg_layer describe_layer(const fg_network *net, int64_t fan_in, int64_t fan_out, fg_activation activation) {
     static const struct {
         int piecewise;
-        double slope_below;
+        double slope_below, steepest;
     } traits[] = {
-#define FG_ACTIVATION(name, is_piecewise, slope_below) {is_piecewise, slope_below},
+#define FG_ACTIVATION(name, is_piecewise, slope_below, steepest) {is_piecewise, slope_below, steepest},
 #include "activations.def"
 #undef FG_ACTIVATION
     };
@@ -26,6 +29,7 @@ static fg_layer describe_layer(const fg_network *net, int64_t fan_in, int64_t fa
     layer.panels = fg_panels(layer.vecs, net->kernels->panel_vecs);
     layer.slope_stored = !traits[activation].piecewise;
     layer.slope_below = traits[activation].slope_below;
+    layer.saturation = layer.slope_stored ? SATURATED_SHARE * traits[activation].steepest : 0.0;
     layer.norm_bound = INFINITY;
     layer.parameters = (size_t)(layer.depth * layer.vecs * net->kernels->lanes);
     return layer;

@@ -12,6 +12,7 @@ typedef struct fg_layer {
     fg_activation activation;
     int slope_stored;
     double slope_below;
+    double saturation; /* an |f'| below it counts as saturated; 0 where that is not counted */
     size_t parameters; /* elements of `weights`: depth * vecs * lanes */
     void *weights;     /* packed, see kernels.h */
     double norm_bound; /* no smaller than the norm of weights and bias; infinite where that is not known */

@@ -79,7 +79,8 @@ static void carve_sums(fg_plan *plan, fg_arena *arena) {
         int *exponents = fg_arena_take(arena, (size_t)plan->blocks, sizeof *exponents);
         if (arena->base)
             plan->block_exponents[level] = exponents;
-        place(arena, plan->backward_sums, level, (size_t)(fg_level_panels(plan, level) * plan->blocks), sizeof(double));
+        place(arena, plan->backward_sums, level,
+              (size_t)(fg_level_panels(plan, level) * plan->blocks * FG_BACKWARD_SUMS), sizeof(double));
     }
 }
 

@@ -35,7 +35,7 @@ struct fg_plan {
     int threads;
 
     void **forward_sums;  /* [layers]: each double [panels][blocks][FG_FORWARD_SUMS] */
-    void **backward_sums; /* [layers + 1]: each double [panels][blocks], of a level's delta as its block stores it */
+    void **backward_sums; /* [layers + 1]: each double [panels][blocks][FG_BACKWARD_SUMS], as the blocks are stored */
     int **block_exponents; /* [layers + 1]: each [blocks], see exponents.c */
     int *exponents;        /* [layers + 1]: of all rows of a level, once backward is over */
     double *losses;       /* [blocks] */

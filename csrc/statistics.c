@@ -29,19 +29,40 @@ fg_weight_sums fg_sum_weight_units(const fg_plan *plan, int l) {
     return total;
 }
 
-/* The loss works on whole rows: the output layer's sums are one panel's. */
-double fg_delta_square(const fg_plan *plan, int l) {
-    const int64_t panels = l + 1 < plan->net->layers ? plan->net->layer[l].panels : 1;
+/* Sum number `which` over the units of a level's backward, each as its block carries it, times 2^(2 common). The loss
+ * works on whole rows: the output layer's sums are one panel's. */
+static double add_scaled_units(const fg_plan *plan, int level, int which, const int *exponents, int common) {
+    const int64_t panels = level < plan->net->layers ? plan->net->layer[level - 1].panels : 1;
     const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
-    const double *sums = plan->backward_sums[l + 1];
+    const double *sums = plan->backward_sums[level];
     double total = 0.0;
     for (int64_t p = 0; p < panels; p++)
         for (int64_t b = 0; b < blocks; b++) {
-            const int shift = plan->block_exponents[l + 1][b] - plan->exponents[l + 1];
-            const double square = sums[p * plan->blocks + b];
+            const int shift = exponents[b] - common;
+            const double square = sums[(p * plan->blocks + b) * FG_BACKWARD_SUMS + which];
             total += shift ? ldexp(square, 2 * shift) : square;
         }
     return total;
+}
+
+double fg_delta_square(const fg_plan *plan, int l) {
+    return add_scaled_units(plan, l + 1, FG_SUM_DELTA_SQUARED, plan->block_exponents[l + 1], plan->exponents[l + 1]);
+}
+
+/* Of dL/da: what meets f' still has the exponents of the level above. */
+static double output_gradient_norm(const fg_plan *plan, int l, int kept) {
+    const int level = l + 1, above = level < plan->net->layers ? level + 1 : level;
+    const double square = add_scaled_units(plan, level, FG_SUM_OUTPUT_GRADIENT_SQUARED, plan->block_exponents[above],
+                                           plan->exponents[above]);
+    return ldexp(sqrt(square), plan->exponents[above] - kept);
+}
+
+static double largest_gradient(const fg_plan *plan, int l) {
+    double largest = 0.0;
+    for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++)
+        if (plan->unit[u].first < plan->net->layer[l].fan_in)
+            largest = fmax(largest, plan->unit[u].sums[FG_LARGEST_GRADIENT]);
+    return largest;
 }
 
 double fg_output_square(const fg_plan *plan, int level) {
@@ -51,24 +72,39 @@ double fg_output_square(const fg_plan *plan, int level) {
                      FG_SUM_OUTPUT_SQUARED);
 }
 
-void fg_collect_statistics(const fg_plan *plan, double *statistics) {
+/* What the forward pass says of a layer. */
+static void collect_forward(const fg_plan *plan, int l, double *row) {
+    const fg_layer *layer = &plan->net->layer[l];
+    const double entries = (double)plan->rows * (double)layer->fan_out;
+    double sum[FG_FORWARD_SUMS];
+    for (int s = 0; s < FG_FORWARD_SUMS; s++)
+        sum[s] = add_units(plan, plan->forward_sums[l], layer->panels, FG_FORWARD_SUMS, s);
+    row[FG_STATISTIC_act_mean] = sum[FG_SUM_OUTPUT] / entries;
+    row[FG_STATISTIC_act_rms] = sqrt(sum[FG_SUM_OUTPUT_SQUARED] / entries);
+    row[FG_STATISTIC_preact_rms] = sqrt(sum[FG_SUM_PREACTIVATION_SQUARED] / entries);
+    row[FG_STATISTIC_deriv_mean] = sum[FG_SUM_ABS_SLOPE] / entries;
+    row[FG_STATISTIC_saturated] = layer->slope_stored ? sum[FG_SUM_SATURATED] / entries : NAN;
+}
+
+/* The norms keep an exponent apart where they would not fit a double. */
+static void collect_gradients(const fg_plan *plan, int l, const fg_weight_sums *w, double *row) {
     enum { FITS_A_DOUBLE = 900 };
+    const int exponent = plan->exponents[l + 1], kept = abs(exponent) > FITS_A_DOUBLE ? exponent : 0;
+    row[FG_STATISTIC_gradient_exponent] = kept;
+    row[FG_STATISTIC_delta_norm] = ldexp(sqrt(fg_delta_square(plan, l)), exponent - kept);
+    row[FG_STATISTIC_act_grad_norm] = output_gradient_norm(plan, l, kept);
+    row[FG_STATISTIC_grad_norm] = ldexp(sqrt(w->gradient), exponent - kept);
+    row[FG_STATISTIC_grad_max] = ldexp(largest_gradient(plan, l), exponent - kept);
+    row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? ldexp(sqrt(w->bias_gradient), exponent - kept) : NAN;
+}
+
+void fg_collect_statistics(const fg_plan *plan, double *statistics) {
     const int layers = plan->net->layers;
     for (int l = 0; l < layers; l++) {
-        const fg_layer *layer = &plan->net->layer[l];
-        const double *forward = plan->forward_sums[l];
-        const double entries = (double)plan->rows * (double)layer->fan_out;
         const fg_weight_sums w = fg_sum_weight_units(plan, l);
-        const int exponent = plan->exponents[l + 1], kept = abs(exponent) > FITS_A_DOUBLE ? exponent : 0;
         double row[FG_STATISTICS];
-        row[FG_STATISTIC_act_mean] = add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_OUTPUT) / entries;
-        row[FG_STATISTIC_act_rms] = sqrt(fg_output_square(plan, l + 1) / entries);
-        row[FG_STATISTIC_deriv_mean] =
-            add_units(plan, forward, layer->panels, FG_FORWARD_SUMS, FG_SUM_ABS_SLOPE) / entries;
-        row[FG_STATISTIC_delta_norm] = ldexp(sqrt(fg_delta_square(plan, l)), exponent - kept);
-        row[FG_STATISTIC_grad_norm] = ldexp(sqrt(w.gradient), exponent - kept);
-        row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? ldexp(sqrt(w.bias_gradient), exponent - kept) : NAN;
-        row[FG_STATISTIC_gradient_exponent] = kept;
+        collect_forward(plan, l, row);
+        collect_gradients(plan, l, &w, row);
         row[FG_STATISTIC_weight_norm] = sqrt(w.weight);
         row[FG_STATISTIC_update_norm] = sqrt(w.update);
         row[FG_STATISTIC_update_ratio] = sqrt(w.update) / sqrt(w.weight);

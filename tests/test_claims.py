@@ -96,6 +96,28 @@ def chain(weight, dtype, layers=10):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_s4_beyond_twenty_layers_gradients_vanish_and_are_reported(seed, activation, dtype):
+    X, y = regression(seed, 32, 12, 5)
+    net = fg.MLP([12, *[24] * 24, 5], activation=activation, init="glorot_uniform", dtype=dtype, seed=seed)
+    if activation == "tanh":  # whose derivative may be 1: it takes saturated units to vanish so soon
+        for layer in range(25):
+            net.biases[layer] = np.full(net.sizes[layer + 1], 2.0)
+    history = fg.Trainer(net, "mse", "sgd").run(X, y, steps=1, batch_size=32)
+    decades = history.telemetry.log10("grad_norm")[0]
+    assert np.all(np.isfinite(decades))
+    assert decades[0] < decades[-1] - 10.0
+    bound = {"sigmoid": 0.25, "tanh": 1.0}[activation]
+    assert np.all(history.telemetry["deriv_mean"][:, :-1] <= bound)
+    gains = history.telemetry.gains()
+    assert np.all(gains.derivative[:, :-1] <= bound * (1.0 + 1e-5))
+    factors = np.log10(gains.derivative * gains.weight)[0, 1:]
+    climbed = history.telemetry.log10("act_grad_norm")[0]
+    np.testing.assert_allclose(np.sum(factors), climbed[0] - climbed[-1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("weight", "figure"), [(0.5, 0.00098), (1.5, 57.7)])
 def test_s8_ten_layers_multiply_up(weight, figure, dtype):
     net = chain(weight, dtype)

@@ -295,9 +295,13 @@ def test_statistics_of_a_step_are_those_of_the_table():
         expected = {
             "act_mean": a.mean(),
             "act_rms": np.sqrt(np.mean(a**2)),
+            "preact_rms": np.sqrt(np.mean(z**2)),
             "deriv_mean": np.abs(slope).mean(),
+            "saturated": np.mean(np.abs(slope) < 0.05 * (1.09983932 if layer else 1.0)),
             "delta_norm": np.linalg.norm(grads.deltas[layer]),
+            "act_grad_norm": np.linalg.norm(grads.deltas[layer] / slope),
             "grad_norm": np.linalg.norm(grads.weights[layer]),
+            "grad_max": np.abs(grads.weights[layer]).max(),
             "bias_grad_norm": np.linalg.norm(grads.biases[layer]),
             "weight_norm": np.linalg.norm(W),
             "update_norm": update,

@@ -51,7 +51,7 @@ def expected_statistics(net, case):
     X, y = case.X.astype(net.dtype), case.y if case.y.dtype == np.int64 else case.y.astype(net.dtype)
     plan.gradients(X, y, case.loss)
     table = {name: [] for name in STATISTICS}
-    a = wide(X)
+    a, deltas = wide(X), []
     for layer, width in enumerate(net.sizes[1:]):
         activation, delta = np.empty((len(X), width), net.dtype), np.empty((len(X), width), net.dtype)
         plan.activation(layer, activation)
@@ -60,10 +60,19 @@ def expected_statistics(net, case):
         a = wide(activation)
         table["act_mean"].append(np.mean(a))
         table["act_rms"].append(np.sqrt(np.mean(a**2)))
-        table["deriv_mean"].append(np.mean(np.abs(reference.ACTIVATIONS[net.activations[layer]].slope(z))))
+        slope = reference.ACTIVATIONS[net.activations[layer]].slope(z)
+        table["preact_rms"].append(np.sqrt(np.mean(z**2)))
+        table["deriv_mean"].append(np.mean(np.abs(slope)))
+        table["saturated"].append(reference.saturated(net.activations[layer], slope))
         table["delta_norm"].append(np.linalg.norm(wide(delta)))
+        deltas.append(wide(delta))
+    upstream = reference.LOSSES[case.loss](a, wide(y) if y.dtype != np.int64 else y)[1]
+    table["act_grad_norm"] = norms(
+        [*(d @ wide(w).T for d, w in zip(deltas[1:], net.weights[1:], strict=True)), upstream]
+    )
     gradients = net.gradients(case.X, case.y, loss=case.loss)[1]
     table["grad_norm"] = norms(gradients.weights)
+    table["grad_max"] = [np.max(np.abs(gradient)) for gradient in gradients.weights]
     table["bias_grad_norm"] = norms(gradients.biases) if net.biases else [np.nan] * len(net.weights)
     table["weight_norm"] = norms(net.weights)
     return table, [wide(gradient) for gradient in gradients.weights]
@@ -82,6 +91,8 @@ def assert_steps_are_described(net, case, optimizer, steps=3):
         for name in STATISTICS:
             # a mean of both signs may cancel: it is judged on the scale of what it averages
             slack = TOLERANCE * np.array(table["act_rms"]) if name == "act_mean" else 0.0
+            if name == "saturated":  # an entry at the threshold may be on either side
+                slack = 1.5 / (len(case.X) * np.array(net.sizes[1:]))
             error = np.abs(trainer.stats[name] - table[name])
             good = (error <= TOLERANCE * np.abs(table[name]) + slack) | np.isnan(table[name])
             assert np.all(good), f"{name}: {trainer.stats[name]}, wants {table[name]}"
@@ -153,7 +164,8 @@ def test_statistics_of_a_network_without_biases_have_no_bias_gradient():
     trainer = fg.Trainer(net, "mse", "sgd")
     trainer.step(np.ones((3, 4)), np.zeros((3, 2)))
     assert np.all(np.isnan(trainer.stats.bias_grad_norm))
-    assert np.all(np.isfinite(np.delete(trainer.stats.values, STATISTICS.index("bias_grad_norm"), axis=0)))
+    for name in set(STATISTICS) - {"bias_grad_norm", "saturated"}:  # a ReLU does not saturate
+        assert np.all(np.isfinite(trainer.stats[name])), name
 
 
 def test_statistics_stay_valid_until_their_slot_is_reused():

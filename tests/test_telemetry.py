@@ -24,9 +24,13 @@ def test_the_statistics_are_those_of_the_contract_in_order():
     assert STATISTICS == (
         "act_mean",
         "act_rms",
+        "preact_rms",
         "deriv_mean",
+        "saturated",
         "delta_norm",
+        "act_grad_norm",
         "grad_norm",
+        "grad_max",
         "bias_grad_norm",
         "weight_norm",
         "update_norm",
@@ -128,11 +132,11 @@ def test_chunks_read_as_one_run(sizes):
     assert len(telemetry) == len(whole)
     steps = [telemetry.at(step).values for step in range(len(whole))]
     for got, expected in zip(steps, whole, strict=True):
-        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_array_equal(got, expected[:-1])
     for row, name in enumerate(STATISTICS):
         np.testing.assert_array_equal(telemetry[name], whole[:, row])
     for step, expected in enumerate(whole):
-        np.testing.assert_array_equal(telemetry.at(step).values, expected)
+        np.testing.assert_array_equal(telemetry.at(step).values, expected[:-1])
 
 
 def test_telemetry_grows_after_it_was_read():
@@ -142,7 +146,7 @@ def test_telemetry_grows_after_it_was_read():
     telemetry.append_chunk(chunk(3, 1))
     assert early.shape == (2, LAYERS)
     np.testing.assert_array_equal(telemetry["grad_norm"][2:], chunk(3, 1)[:, STATISTICS.index("grad_norm")])
-    np.testing.assert_array_equal(telemetry.at(4).values, chunk(3, 1)[2])
+    np.testing.assert_array_equal(telemetry.at(4).values, chunk(3, 1)[2, :-1])
 
 
 def test_telemetry_reads_without_copying():
@@ -161,7 +165,7 @@ def test_steps_count_from_either_end():
     telemetry = Telemetry(LAYERS)
     telemetry.append_chunk(chunk(4))
     assert telemetry.at(-1).step == telemetry.at(3).step == 3
-    np.testing.assert_array_equal(telemetry.at(-1).values, chunk(4)[3])
+    np.testing.assert_array_equal(telemetry.at(-1).values, chunk(4)[3, :-1])
     for step in (4, -5):
         with pytest.raises(IndexError, match=f"step: got {step}, the telemetry holds 4 steps"):
             telemetry.at(step)
@@ -177,8 +181,8 @@ def test_telemetry_names_its_statistics_like_a_data_frame():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.ones((2, len(RECORD), LAYERS + 1)), r"values: got shape \(2, 10, 6\), wants \(steps, 10, 5\)"),
-        (np.ones((len(RECORD), LAYERS)), r"values: got shape \(10, 5\), wants \(steps, 10, 5\)"),
+        (np.ones((2, len(RECORD), LAYERS + 1)), r"values: got shape \(2, 14, 6\), wants \(steps, 14, 5\)"),
+        (np.ones((len(RECORD), LAYERS)), r"values: got shape \(14, 5\), wants \(steps, 14, 5\)"),
         (np.ones((2, len(RECORD), LAYERS), np.float32), "values: got dtype float32, wants a float64 array"),
         ([[1.0]], "values: got list, wants a float64 array"),
     ],
@@ -191,12 +195,12 @@ def test_chunks_of_another_shape_or_dtype_are_refused(values, message):
 
 
 def test_layer_stats_of_another_shape_or_dtype_are_refused():
-    with pytest.raises(ValueError, match=r"values: got shape \(3,\), wants \(9, layers\)"):
+    with pytest.raises(ValueError, match=r"values: got shape \(3,\), wants \(14, layers\)"):
         LayerStats(np.ones(3), 0)
-    with pytest.raises(ValueError, match=r"values: got shape \(8, 4\), wants \(9, layers\)"):
+    with pytest.raises(ValueError, match=r"values: got shape \(8, 4\), wants \(14, layers\)"):
         LayerStats(np.ones((8, 4)), 0)
     with pytest.raises(ValueError, match="values: got dtype int64"):
-        LayerStats(np.ones((9, 4), np.int64), 0)
+        LayerStats(np.ones((14, 4), np.int64), 0)
 
 
 def test_history_keeps_losses_and_statistics_in_step():
@@ -220,7 +224,7 @@ def test_history_keeps_losses_without_statistics():
         history.append_chunk(np.ones(2, np.float32), None)
     np.testing.assert_array_equal(history.loss, [3.0, 2.0, 1.5])
     assert len(history) == 3
-    np.testing.assert_array_equal(history.telemetry.at(-1).values, chunk(1)[0])
+    np.testing.assert_array_equal(history.telemetry.at(-1).values, chunk(1)[0, :-1])
     assert len(history.telemetry) == 1
 
 
@@ -230,7 +234,7 @@ def test_history_keeps_losses_without_statistics():
         (np.ones(2), chunk(3), "losses: got 2 steps, wants 3 as in statistics"),
         (np.ones((2, 1)), chunk(2), r"losses: got shape \(2, 1\), wants \(steps,\)"),
         (np.ones(2, np.float32), chunk(2), "losses: got dtype float32"),
-        (np.ones(2), np.ones((2, 3, LAYERS)), r"statistics: got shape \(2, 3, 5\), wants \(steps, 10, 5\)"),
+        (np.ones(2), np.ones((2, 3, LAYERS)), r"statistics: got shape \(2, 3, 5\), wants \(steps, 14, 5\)"),
     ],
 )
 def test_history_refuses_a_bad_chunk_whole(losses, statistics, message):

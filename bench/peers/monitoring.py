@@ -1,7 +1,7 @@
 """Times what watching a network costs: the bare steps of PyTorch and fastgrad, and each way to watch them.
 
 Gradient norms alone are cheap in PyTorch; what costs is to look at activations, or at distributions. fastgrad measures
-its nine statistics of each layer, which are read into lists here, as the others' figures are. All watch every step.
+all its statistics of each layer, which are read into lists here, as the others' figures are. All watch every step.
 Prints a line of JSON for each shape; `run.py` starts it.
 """
 

@@ -5,50 +5,64 @@ static inline vec derivative(const struct fg_derivative *d, vec scale, int64_t a
     return v_select(v_lt(v_zero(), v_load((const real *)d->output + at)), scale, v_set1((real)d->slope_below) * scale);
 }
 
+/* Squares of a unit: of the deltas lane by lane, of what they are before f' tile by tile. */
+typedef struct {
+    vec delta;
+    tally output_gradient;
+} backward_lanes;
+
 static __attribute__((noinline)) void finish_backward_data(const struct fg_linear_backward_data_args *p, int64_t row,
-                                                           int height, const vec *tile, vec *squares) {
+                                                           int height, const vec *tile, backward_lanes *sums) {
     const int vecs = p->vecs;
     const int64_t stride = p->below.stride;
     real *const deltas = p->below.slope;
-    vec of_tile = v_zero();
+    vec of_tile = v_zero(), output_gradients = v_zero();
     const vec scale = v_set1((real)p->below.scale);
     for (int v = 0; v < vecs; v++) {
-        vec column = v_zero();
+        vec column = v_zero(), before = v_zero();
         for (int r = 0; r < height; r++) {
             const int64_t at = (row + r) * stride + v * LANES;
-            const vec delta = tile[r * vecs + v] * derivative(&p->below, scale, at);
+            const vec gradient = tile[r * vecs + v], delta = gradient * derivative(&p->below, scale, at);
             v_store(deltas + at, delta);
             column = v_fma(delta, delta, column);
+            before = v_fma(gradient, gradient, before);
         }
         of_tile = of_tile + column;
+        output_gradients = output_gradients + before;
     }
-    *squares = *squares + of_tile;
+    sums->delta = sums->delta + of_tile;
+    if (p->measured)
+        tally_squares(&sums->output_gradient, output_gradients,
+                      (block_view){(const real *)tile, vecs * LANES, height, vecs});
 }
 
 ALWAYS_INLINE void backward_data_tile(const int height, const int vecs, int64_t row, pass now,
-                                      const struct fg_linear_backward_data_args *p, vec *unit, vec *squares) {
+                                      const struct fg_linear_backward_data_args *p, vec *unit, backward_lanes *sums) {
     vec *const tile = tile_of(unit, row * vecs, now);
     const real *const delta = (const real *)p->delta + row * p->delta_stride;
     product(height, vecs, tile, now.first ? (const real *)tile : NULL, vecs * LANES, now.depth, delta + now.first,
             p->delta_stride, 1, (const real *)p->weights + now.first * vecs * LANES, vecs * LANES, p->ahead);
     if (now.last)
-        finish_backward_data(p, row, height, tile, squares);
+        finish_backward_data(p, row, height, tile, sums);
 }
 
 #define DEFINE_BACKWARD_DATA(vecs)                                                                                     \
-    static void backward_data_panel_##vecs(const struct fg_linear_backward_data_args *p, vec *squares) {               \
+    static void backward_data_panel_##vecs(const struct fg_linear_backward_data_args *p, backward_lanes *sums) {       \
         vec unit[FG_ROW_BLOCK * vecs];                                                                                 \
-        FOR_EACH_PASS(vecs, p->rows, p->depth, backward_data_tile, p, unit, squares);                                  \
+        FOR_EACH_PASS(vecs, p->rows, p->depth, backward_data_tile, p, unit, sums);                                     \
     }
 DEFINE_PANEL_WIDTHS(DEFINE_BACKWARD_DATA)
 
 static void linear_backward_data(const struct fg_linear_backward_data_args *p) {
-    vec squares = v_zero();
-    tally total;
-    tally_clear(&total);
-    FOR_PANEL_WIDTH(p->vecs, backward_data_panel, p, &squares);
-    tally_squares(&total, squares, (block_view){p->below.slope, p->below.stride, (int)p->rows, p->vecs});
-    *p->sum_of_squares = tally_total(&total);
+    backward_lanes sums = {.delta = v_zero()};
+    tally delta;
+    tally_clear(&delta);
+    tally_clear(&sums.output_gradient);
+    FOR_PANEL_WIDTH(p->vecs, backward_data_panel, p, &sums);
+    tally_squares(&delta, sums.delta, (block_view){p->below.slope, p->below.stride, (int)p->rows, p->vecs});
+    p->sums[FG_SUM_DELTA_SQUARED] = tally_total(&delta);
+    if (p->measured)
+        p->sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] = tally_total(&sums.output_gradient);
 }
 
 /* LANES x LANES transpose in registers: log2(LANES) rounds, each interleaving row i with row i + LANES / 2. */

@@ -81,6 +81,7 @@ ALWAYS_INLINE vec increment_rmsprop_centered_momentum(const update_terms *u, vec
 
 typedef struct {
     tally gradient, weight, update, not_finite;
+    vec largest_gradient;
 } update_tallies;
 
 typedef vec increment_function(const update_terms *, vec g, vec w, vec *s);
@@ -89,8 +90,7 @@ typedef vec increment_function(const update_terms *, vec g, vec w, vec *s);
 static inline vec finite_or_nan(vec x) { return x - x; }
 
 static inline void tally_rows(tally *t, const void *at, int rows, int vecs) {
-    const block_view view = {at, vecs * LANES, rows, vecs};
-    tally_squares(t, squares_of(view), view);
+    tally_block(t, (block_view){at, vecs * LANES, rows, vecs});
 }
 
 /* Updates `rows` rows of the weights from element `at` on, or only tries to; the increments replace the gradients. */
@@ -144,8 +144,11 @@ static update_function *const update_functions[FG_OPTIMIZERS][2] = {
 static __attribute__((noinline)) void finish_backward_weights(const struct fg_linear_backward_weights_args *p,
                                                               int64_t row, int rows, vec *tile, update_tallies *t) {
     const int64_t at = row * p->vecs * LANES;
-    if (p->measured)
+    if (p->measured) {
         tally_rows(&t->gradient, tile, rows, p->vecs);
+        for (int i = 0; i < rows * p->vecs; i++)
+            t->largest_gradient = v_max(v_abs(tile[i]), t->largest_gradient);
+    }
     tally_rows(&t->weight, (const real *)p->weights + at, rows, p->vecs);
     if (p->gradient)
         for (int i = 0; i < rows * p->vecs; i++)
@@ -181,9 +184,12 @@ static void linear_backward_weights(const struct fg_linear_backward_weights_args
     tally_clear(&t.weight);
     tally_clear(&t.update);
     tally_clear(&t.not_finite);
+    t.largest_gradient = v_zero();
     FOR_PANEL_WIDTH(p->vecs, backward_weights_panel, p, &t);
-    if (p->measured)
+    if (p->measured) {
         p->sums[FG_SUM_GRADIENT_SQUARED] = tally_total(&t.gradient);
+        p->sums[FG_LARGEST_GRADIENT] = (double)v_max_lane(t.largest_gradient);
+    }
     p->sums[FG_SUM_WEIGHT_SQUARED] = tally_total(&t.weight);
     p->sums[FG_SUM_UPDATE_SQUARED] = tally_total(&t.update);
     p->sums[FG_SUM_NOT_FINITE] = tally_total(&t.not_finite);

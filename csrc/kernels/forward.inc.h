@@ -18,9 +18,10 @@ static void load_rows(const struct fg_load_rows_args *p) {
 
 typedef void activation_function(vec z, vec *a, vec *slope);
 
-/* Sums of a unit in working precision, lane by lane. */
+/* Sums of a unit in working precision, lane by lane; of the preactivations, which are not kept, tile by tile. */
 typedef struct {
-    vec output, squares, slope;
+    vec output, squares, slope, saturated;
+    tally preactivation;
 } forward_lanes;
 
 ALWAYS_INLINE void finish_forward(activation_function activate, const int measured,
@@ -30,13 +31,17 @@ ALWAYS_INLINE void finish_forward(activation_function activate, const int measur
     const int64_t stride = p->output_stride;
     real *const output = (real *)p->output + row * stride;
     real *const slopes = p->slope ? (real *)p->slope + row * stride : NULL;
-    forward_lanes of_tile = {v_zero(), v_zero(), v_zero()};
+    const vec limit = v_set1((real)p->saturation);
+    vec tile_sum = v_zero(), tile_squares = v_zero(), tile_slopes = v_zero(), tile_preactivations = v_zero();
     for (int v = 0; v < vecs; v++) {
         const int has_padding = v == vecs - 1 && p->tail < LANES;
-        vec sum = v_zero(), squares = v_zero(), slope_sum = v_zero();
+        vec sum = v_zero(), squares = v_zero(), slope_sum = v_zero(), preactivations = v_zero(), saturated = v_zero();
         for (int r = 0; r < height; r++) {
+            const vec z = tile[r * vecs + v];
             vec a, slope;
-            activate(tile[r * vecs + v], &a, &slope);
+            activate(z, &a, &slope);
+            if (measured && slopes) /* a column of padding is at rest, never saturated */
+                saturated = saturated + v_select(v_lt(v_abs(slope), limit), v_set1(1), v_zero());
             if (has_padding) {
                 a = v_select(m_first(p->tail), a, v_zero());
                 slope = v_select(m_first(p->tail), slope, v_zero());
@@ -45,23 +50,30 @@ ALWAYS_INLINE void finish_forward(activation_function activate, const int measur
             if (slopes)
                 v_store(slopes + r * stride + v * LANES, slope);
             squares = v_fma(a, a, squares);
-            if (measured)
+            if (measured) {
                 sum = sum + a;
+                preactivations = v_fma(z, z, preactivations);
+            }
             if (measured || slopes)
                 slope_sum = slope_sum + v_abs(slope);
         }
-        of_tile.squares = of_tile.squares + squares;
-        of_tile.output = of_tile.output + sum;
-        of_tile.slope = of_tile.slope + slope_sum;
+        tile_preactivations = tile_preactivations + preactivations;
+        sums->saturated = sums->saturated + saturated;
+        tile_squares = tile_squares + squares;
+        tile_sum = tile_sum + sum;
+        tile_slopes = tile_slopes + slope_sum;
     }
-    sums->squares = sums->squares + of_tile.squares;
-    sums->output = sums->output + of_tile.output;
-    sums->slope = sums->slope + of_tile.slope;
+    sums->squares = sums->squares + tile_squares;
+    sums->output = sums->output + tile_sum;
+    sums->slope = sums->slope + tile_slopes;
+    if (measured)
+        tally_squares(&sums->preactivation, tile_preactivations,
+                      (block_view){(const real *)tile, vecs * LANES, height, vecs});
 }
 
 typedef void forward_epilogue(const struct fg_linear_forward_args *, int64_t row, int height, const vec *tile,
                               forward_lanes *);
-#define FG_ACTIVATION(name, is_piecewise, slope_below)                                                                 \
+#define FG_ACTIVATION(name, is_piecewise, slope_below, steepest)                                                       \
     static __attribute__((noinline)) void finish_##name(const struct fg_linear_forward_args *p, int64_t row,           \
                                                         int height, const vec *tile, forward_lanes *sums) {            \
         finish_forward(activate_##name, 0, p, row, height, tile, sums);                                                \
@@ -74,7 +86,8 @@ typedef void forward_epilogue(const struct fg_linear_forward_args *, int64_t row
 #undef FG_ACTIVATION
 
 static forward_epilogue *const forward_epilogues[FG_ACTIVATIONS][2] = {
-#define FG_ACTIVATION(name, is_piecewise, slope_below) [FG_ACTIVATION_##name] = {finish_##name, measure_##name},
+#define FG_ACTIVATION(name, is_piecewise, slope_below, steepest)                                                       \
+    [FG_ACTIVATION_##name] = {finish_##name, measure_##name},
 #include "../activations.def"
 #undef FG_ACTIVATION
 };
@@ -97,26 +110,33 @@ ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, p
     }
 DEFINE_PANEL_WIDTHS(DEFINE_FORWARD)
 
+static double total_of_lanes(vec lanes) {
+    tally total;
+    tally_clear(&total);
+    tally_add(&total, lanes);
+    return tally_total(&total);
+}
+
 static void store_forward_sums(const struct fg_linear_forward_args *p, const forward_lanes *lanes) {
     const block_view outputs = {p->output, p->output_stride, (int)p->rows, p->vecs};
-    tally output, squares, slope;
+    tally output, squares;
     tally_clear(&output);
     tally_clear(&squares);
-    tally_clear(&slope);
     if (p->measured) {
         tally_moments(&output, &squares, lanes->output, lanes->squares, outputs);
         p->sums[FG_SUM_OUTPUT] = tally_total(&output);
+        p->sums[FG_SUM_PREACTIVATION_SQUARED] = tally_total(&lanes->preactivation);
+        p->sums[FG_SUM_SATURATED] = total_of_lanes(lanes->saturated);
     } else
         tally_squares(&squares, lanes->squares, outputs);
-    if (p->measured || p->slope) {
-        tally_add(&slope, lanes->slope);
-        p->sums[FG_SUM_ABS_SLOPE] = tally_total(&slope);
-    }
+    if (p->measured || p->slope)
+        p->sums[FG_SUM_ABS_SLOPE] = total_of_lanes(lanes->slope);
     p->sums[FG_SUM_OUTPUT_SQUARED] = tally_total(&squares);
 }
 
 static void linear_forward(const struct fg_linear_forward_args *p) {
-    forward_lanes lanes = {v_zero(), v_zero(), v_zero()};
+    forward_lanes lanes = {.output = v_zero(), .squares = v_zero(), .slope = v_zero(), .saturated = v_zero()};
+    tally_clear(&lanes.preactivation);
     FOR_PANEL_WIDTH(p->vecs, forward_panel, p, &lanes);
     if (p->sums)
         store_forward_sums(p, &lanes);

@@ -4,12 +4,19 @@ static inline int columns_at(const struct fg_loss_args *p, int64_t c) {
     return p->columns - c < LANES ? (int)(p->columns - c) : LANES;
 }
 
+typedef struct {
+    tally delta, output_gradient;
+} loss_squares;
+
 /* Writes delta = gradient * f' for LANES columns from c, of which n are true. */
-static inline void store_delta(const struct fg_loss_args *p, int64_t row, int64_t c, int n, vec gradient, tally *t) {
+static inline void store_delta(const struct fg_loss_args *p, int64_t row, int64_t c, int n, vec gradient,
+                               loss_squares *t) {
     const int64_t at = row * p->output.stride + c;
-    const vec delta = v_select(m_first(n), gradient * derivative(&p->output, v_set1(1), at), v_zero());
+    const vec kept = v_select(m_first(n), gradient, v_zero());
+    const vec delta = kept * derivative(&p->output, v_set1(1), at);
     v_store((real *)p->output.slope + at, delta);
-    tally_add_product(t, delta, delta);
+    tally_add_product(&t->delta, delta, delta);
+    tally_add_product(&t->output_gradient, kept, kept);
 }
 
 /* Losses that are a sum over elements. terms_<loss> gives the gradient, and two factors whose product is the value:
@@ -54,7 +61,7 @@ ALWAYS_INLINE void terms_inner_product(vec a, vec y, vec *gradient, vec *p, vec 
 typedef void terms_function(vec a, vec y, vec *gradient, vec *p, vec *q);
 
 ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_args *p, int64_t row, row_tally *value,
-                                    tally *squares) {
+                                    loss_squares *squares) {
     const real *a = (const real *)p->output.output + row * p->output.stride;
     const real *y = (const real *)p->batch->targets + fg_sample(p->batch, p->first_row + row) * p->columns;
     for (int64_t c = 0; c < p->columns; c += LANES) {
@@ -68,7 +75,7 @@ ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_a
 }
 
 /* ||a - y||, its largest component taken out first so that no square leaves the range; the gradient is 0 at a = y. */
-static double loss_l2_norm(const struct fg_loss_args *p, int64_t row, tally *squares) {
+static double loss_l2_norm(const struct fg_loss_args *p, int64_t row, loss_squares *squares) {
     const real *a = (const real *)p->output.output + row * p->output.stride;
     const real *y = (const real *)p->batch->targets + fg_sample(p->batch, p->first_row + row) * p->columns;
     vec largest = v_zero(), unit, inverse;
@@ -125,7 +132,7 @@ static void find_largest(const struct fg_loss_args *p, softmax_row *s) {
         s->top++;
 }
 
-static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, tally *squares) {
+static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, loss_squares *squares) {
     const int64_t sample = fg_sample(p->batch, p->first_row + row);
     softmax_row s = {.z = (const real *)p->output.output + row * p->output.stride};
     real *const exponentials = p->scratch;
@@ -165,10 +172,11 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, tall
 
 static void loss(const struct fg_loss_args *p) {
     row_tally value;
-    tally squares;
+    loss_squares squares;
     double by_row = 0.0;
     row_clear(&value);
-    tally_clear(&squares);
+    tally_clear(&squares.delta);
+    tally_clear(&squares.output_gradient);
     for (int64_t row = 0; row < p->rows; row++)
         switch (p->kind) {
         case FG_LOSS_mse: elementwise_loss(terms_mse, p, row, &value, &squares); break;
@@ -182,5 +190,6 @@ static void loss(const struct fg_loss_args *p) {
         default: by_row += loss_cross_entropy(p, row, &squares);
         }
     *p->value = (by_row + row_total(&value)) * p->scale;
-    *p->sum_of_squares = tally_total(&squares);
+    p->sums[FG_SUM_DELTA_SQUARED] = tally_total(&squares.delta);
+    p->sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] = tally_total(&squares.output_gradient);
 }

@@ -7,6 +7,7 @@ in the tails, where the textbook form cancels. A gradient outside float64's rang
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -190,13 +191,16 @@ LOSSES: dict[str, Callable[[Array, Array], tuple[float, Array]]] = {
 
 @dataclass(frozen=True)
 class Gradients:
-    """The loss and its derivatives: `weights[l]`, `biases[l]` and `deltas[l]` = dL/dz_l per layer, `input` = dL/dX."""
+    """The loss and its derivatives: `weights[l]`, `biases[l]`, `deltas[l]` = dL/dz_l and `outputs[l]` = dL/da_l per
+    layer, `input` = dL/dX.
+    """
 
     loss: float
     weights: list[Array]
     biases: list[Array]
     input: Array
     deltas: list[Array]
+    outputs: list[Array]
 
 
 def forward(
@@ -226,7 +230,9 @@ def gradients(
     zs, outputs = forward(weights, biases, X, activations)
     value, upstream = LOSSES[loss](outputs[-1], y)
     deltas: list[Array] = []
+    upstreams: list[Array] = []
     for W, z, name in zip(reversed(weights), reversed(zs), reversed(activations), strict=True):
+        upstreams.insert(0, upstream)
         deltas.insert(0, upstream * ACTIVATIONS[name].slope(z))  # dL/dz_l = dL/da_l * f'(z_l)
         upstream = deltas[0] @ W.T  # dL/da_{l-1} = dL/dz_l W_l^T
     return Gradients(
@@ -235,6 +241,7 @@ def gradients(
         biases=[np.sum(delta, axis=0) for delta in deltas],
         input=upstream,
         deltas=deltas,
+        outputs=upstreams,
     )
 
 
@@ -340,6 +347,18 @@ def train_step(
     return replace(after, statistics=statistics(weights, biases, X, activations, grads, changes))
 
 
+def saturated(activation: str, slope: Array) -> float:
+    """Return the share of entries under 5 % of the steepest slope there is; NaN for piecewise linear activations."""
+    if activation in ("identity", "relu", "leaky_relu"):
+        return np.nan
+    return float(np.mean(np.abs(slope) < 0.05 * _steepest(activation)))
+
+
+@cache
+def _steepest(activation: str) -> float:
+    return float(np.max(np.abs(ACTIVATIONS[activation].slope(np.linspace(-40.0, 40.0, 400_001)))))
+
+
 def statistics(
     weights: Sequence[Array],
     biases: Sequence[Array],
@@ -357,9 +376,13 @@ def statistics(
     rows = {
         "act_mean": [np.mean(a) for a in outputs[1:]],
         "act_rms": [norm(a) / np.sqrt(a.size) for a in outputs[1:]],
+        "preact_rms": [norm(z) / np.sqrt(z.size) for z in zs],
         "deriv_mean": [np.mean(np.abs(slope)) for slope in slopes],
+        "saturated": [saturated(name, slope) for name, slope in zip(activations, slopes, strict=True)],
         "delta_norm": [norm(delta) for delta in grads.deltas],
+        "act_grad_norm": [norm(upstream) for upstream in grads.outputs],
         "grad_norm": [norm(g) for g in grads.weights],
+        "grad_max": [np.max(np.abs(g)) for g in grads.weights],
         "bias_grad_norm": [norm(g) for g in grads.biases],
         "weight_norm": [norm(W) for W in weights],
         "update_norm": [norm(change) for change in increments],

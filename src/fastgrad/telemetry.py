@@ -8,6 +8,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,13 @@ Array = npt.NDArray[np.float64]
 MEANINGS = {
     "act_mean": "mean of a_l over batch x units",
     "act_rms": "root mean square of a_l over batch x units",
+    "preact_rms": "root mean square of z_l over batch x units",
     "deriv_mean": "mean of |f'(z_l)|: 1 for identity, the share of active units for ReLU",
+    "saturated": "share of entries with |f'(z_l)| under 5 % of the activation's largest; NaN where piecewise linear",
     "delta_norm": "Frobenius norm of dL/dz_l",
+    "act_grad_norm": "Frobenius norm of dL/da_l: delta before f' is multiplied in",
     "grad_norm": "Frobenius norm of dL/dW_l, before weight decay and clipping",
+    "grad_max": "largest magnitude in dL/dW_l, before weight decay and clipping",
     "bias_grad_norm": "Euclidean norm of dL/db_l, before weight decay and clipping",
     "weight_norm": "Frobenius norm of W_l before the step",
     "update_norm": "Frobenius norm of the increment of W_l before it is rounded into W_l",
@@ -32,7 +37,7 @@ RECORD = (*STATISTICS, "gradient_exponent")
 """The rows of a record as the engine writes it: the norms named in `SCALED` are what stands there times
 2**gradient_exponent, which is 0 unless they lie outside 2**+-900, near the end of float64's range."""
 
-SCALED = ("delta_norm", "grad_norm", "bias_grad_norm")
+SCALED = ("delta_norm", "act_grad_norm", "grad_norm", "grad_max", "bias_grad_norm")
 
 _INDEX = {name: index for index, name in enumerate(STATISTICS)}
 _SCALED_ROWS = [_INDEX[name] for name in SCALED]
@@ -104,6 +109,23 @@ class LayerStats:
         return layers if len(layers) <= most else layers[: most // 2] + layers[-most // 2 :]
 
 
+class Gains(NamedTuple):
+    """What a layer multiplies the gradient by on its way back: factors of norms, each of shape (steps, layers).
+
+    Attributes
+    ----------
+    derivative
+        ||dL/dz_l|| / ||dL/da_l||: what f' does.
+    weight
+        ||dL/da_{l-1}|| / ||dL/dz_l||: what W_l does; NaN for layer 0, below which no gradient is wanted.
+
+    Their product is the layer's factor in the chain, ||dL/da_{l-1}|| / ||dL/da_l||.
+    """
+
+    derivative: Array
+    weight: Array
+
+
 class Telemetry:
     """The statistics of the steps of a run that recorded them.
 
@@ -160,6 +182,14 @@ class Telemetry:
     def log10(self, name: str) -> Array:
         """Return log10 of the magnitude, (steps, layers): finite unless the value is exactly 0 (-inf) or not finite."""
         return _log10_magnitude(self._chunks.joined(), name)
+
+    def gains(self) -> Gains:
+        """Return each layer's weight gain and derivative gain, (steps, layers) each, however small the norms are."""
+        deltas, outputs = self.log10("delta_norm"), self.log10("act_grad_norm")
+        with np.errstate(invalid="ignore"):  # a gradient that is exactly zero has no gain
+            weight = np.full_like(deltas, math.nan)
+            weight[:, 1:] = 10.0 ** (outputs[:, :-1] - deltas[:, 1:])
+            return Gains(_read_only(10.0 ** (deltas - outputs)), _read_only(weight))
 
     def __getitem__(self, name: str) -> Array:
         return _statistic(self._chunks.joined(), name)

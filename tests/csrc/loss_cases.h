@@ -42,7 +42,7 @@ static inline loss_case new_loss_case(const fg_kernels *k, fg_loss kind, int64_t
 static inline void check_loss(const fg_kernels *k, const struct fg_loss_args *args, const loss_case *c) {
     enum { MOST_COLUMNS = 128 };
     const double tolerance = 48 * real_epsilon(k->dtype);
-    long double value = 0, size = 0;
+    long double value = 0, size = 0, squares = 0, slack = 0;
     for (int64_t r = 0; r < args->rows; r++) {
         const int64_t sample = fg_sample(&c->batch, args->first_row + r);
         double a[MOST_COLUMNS], y[MOST_COLUMNS];
@@ -57,12 +57,15 @@ static inline void check_loss(const fg_kernels *k, const struct fg_loss_args *ar
             const double f = args->output.slope_stored ? at(&c->slope, r, j) : a[j] > 0.0 ? 1.0 : 0.25;
             check_close("delta", at(&c->delta, r, j), gradient[j] * f * args->scale,
                         tolerance * bound[j] * f * args->scale);
+            squares += gradient[j] * gradient[j] * args->scale * args->scale;
+            slack += 3 * tolerance * bound[j] * bound[j] * args->scale * args->scale;
         }
     }
     check_margins("delta", &c->delta);
     check_close("loss", *args->value, value * args->scale, tolerance * (size + value) * args->scale);
-    check_close("sum of squares", *args->sum_of_squares, sum_of_squares(&c->delta),
+    check_close("sum of squares", args->sums[FG_SUM_DELTA_SQUARED], sum_of_squares(&c->delta),
                 sum_tolerance(k->dtype, sum_of_squares(&c->delta)));
+    check_close("gradients of outputs squared", args->sums[FG_SUM_OUTPUT_GRADIENT_SQUARED], squares, slack);
 }
 
 static inline void test_loss(const fg_kernels *k) {
@@ -70,9 +73,9 @@ static inline void test_loss(const fg_kernels *k) {
         for (int repeat = 0; repeat < 60; repeat++) {
             const int64_t first_row = random_between(0, 5), rows = random_between(1, FG_ROW_BLOCK);
             const loss_case c = new_loss_case(k, (fg_loss)kind, first_row, rows);
-            double *const value = fenced(sizeof *value), *const squares = fenced(sizeof *squares);
+            double *const value = fenced(sizeof *value), *const sums = fenced(FG_BACKWARD_SUMS * sizeof *sums);
             const struct fg_derivative output = {c.output.data, c.delta.data, c.delta.stride, (int)random_between(0, 1),
-                                                 0.25};
+                                                 0.25,          1.0};
             const struct fg_loss_args args = {.kind = (fg_loss)kind,
                                               .rows = rows,
                                               .columns = c.output.columns,
@@ -81,7 +84,7 @@ static inline void test_loss(const fg_kernels *k) {
                                               .scale = random_uniform(0.01, 2),
                                               .output = output,
                                               .scratch = fenced((size_t)c.output.padded * real_size(k->dtype)),
-                                              .sum_of_squares = squares,
+                                              .sums = sums,
                                               .value = value};
             CASE("%s %s loss %s, %d rows of %d", fg_isa_name(k->isa), real_name(k->dtype), fg_loss_name(args.kind),
                  (int)rows, (int)args.columns);

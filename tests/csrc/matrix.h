@@ -54,6 +54,14 @@ static inline long double sum_of_squares(const matrix *m) {
     return sum;
 }
 
+static inline double largest_of(const matrix *m) {
+    double largest = 0;
+    for (int64_t r = 0; r < m->rows; r++)
+        for (int64_t c = 0; c < m->columns; c++)
+            largest = fmax(largest, fabs(at(m, r, c)));
+    return largest;
+}
+
 /* Partial sums are taken in the working precision over at most 24 terms. */
 static inline long double sum_tolerance(fg_dtype dtype, long double sum_of_sizes) {
     return 25 * real_epsilon(dtype) * sum_of_sizes;

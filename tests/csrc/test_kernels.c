@@ -27,10 +27,14 @@ static void check_product(const matrix *input, const matrix *weights, const matr
         }
 }
 
+/* What counts as saturated: of piecewise linear activations nothing. */
+static double saturation_of(fg_activation function) { return function > FG_ACTIVATION_leaky_relu ? 0.2 : 0.0; }
+
 /* The activation of each row of z by the kernel that maps plain arrays, whose values test_activation checks. */
 static void check_activated(const fg_kernels *k, fg_activation function, const matrix *z, const matrix *output,
                             const matrix *slope, const double *sums, int measured) {
     long double sum = 0, sizes = 0, slopes = 0;
+    int64_t saturated = 0;
     void *const a = fenced((size_t)z->columns * real_size(k->dtype)), *const s = fenced((size_t)z->columns *
                                                                                         real_size(k->dtype));
     for (int64_t r = 0; r < z->rows; r++) {
@@ -47,16 +51,24 @@ static void check_activated(const fg_kernels *k, fg_activation function, const m
             sum += at(output, r, c);
             sizes += fabs(at(output, r, c));
             slopes += fabs(real_at(k->dtype, s, c));
+            saturated += slope->data && fabs(real_at(k->dtype, s, c)) < saturation_of(function);
         }
     }
     check_close("sum of squares", sums[FG_SUM_OUTPUT_SQUARED], sum_of_squares(output),
                 sum_tolerance(k->dtype, sum_of_squares(output)));
+    if (measured || slope->data)
+        check_close("sum of slopes", sums[FG_SUM_ABS_SLOPE], slopes, sum_tolerance(k->dtype, slopes));
+    else
+        CHECK(sums[FG_SUM_ABS_SLOPE] == -1.0, "a sum that nobody wants is touched");
     if (!measured) {
-        CHECK(sums[FG_SUM_OUTPUT] == -1.0 && sums[FG_SUM_ABS_SLOPE] == -1.0, "sums that nobody wants are touched");
+        CHECK(sums[FG_SUM_OUTPUT] == -1.0 && sums[FG_SUM_SATURATED] == -1.0, "sums that nobody wants are touched");
         return;
     }
     check_close("sum", sums[FG_SUM_OUTPUT], sum, sum_tolerance(k->dtype, sizes));
-    check_close("sum of slopes", sums[FG_SUM_ABS_SLOPE], slopes, sum_tolerance(k->dtype, slopes));
+    check_close("preactivations squared", sums[FG_SUM_PREACTIVATION_SQUARED], sum_of_squares(z),
+                sum_tolerance(k->dtype, sum_of_squares(z)));
+    CHECK(sums[FG_SUM_SATURATED] == (double)saturated, "%g saturated, wants %d", sums[FG_SUM_SATURATED],
+          (int)saturated);
 }
 
 /* Fetching ahead changes nothing, whether there is much to fetch, little, or nothing. */
@@ -106,7 +118,8 @@ static void forward_case(const fg_kernels *k, int64_t rows, int vecs) {
     args.slope = slope.data = random_between(0, 1) ? slope.data : NULL;
     args.sums = sums;
     args.measured = (int)random_between(0, 1);
-    sums[FG_SUM_OUTPUT] = sums[FG_SUM_ABS_SLOPE] = -1.0;
+    sums[FG_SUM_OUTPUT] = sums[FG_SUM_ABS_SLOPE] = sums[FG_SUM_SATURATED] = -1.0;
+    args.saturation = saturation_of(args.activation);
     k->linear_forward(&args);
     check_margins("output", &output);
     if (slope.data)
@@ -152,6 +165,35 @@ static void test_linear_forward(const fg_kernels *k) {
                 forward_case(k, rows, vecs);
 }
 
+/* Powers of two are exact until they leave the range; then they flush to zero or become infinite. */
+static void test_scale_rows(const fg_kernels *k) {
+    const int farthest = k->dtype == FG_F32 ? 126 : 1022;
+    for (int repeat = 0; repeat < 200; repeat++) {
+        const int64_t rows = random_between(1, FG_ROW_BLOCK), columns = k->lanes * random_between(1, 5);
+        const matrix x = random_matrix(k->dtype, rows, columns, columns, some_stride(columns), -1, 1);
+        const matrix before = new_matrix(k->dtype, rows, columns, columns, x.stride);
+        const struct fg_scale_rows_args args = {rows, columns, x.data, x.stride,
+                                                (int)random_between(-40, 40) * 4 * (k->dtype == FG_F32 ? 1 : 16)};
+        memcpy(before.data, x.data, (size_t)(rows * x.stride) * real_size(k->dtype));
+        CASE("%s %s scale %d rows x %d by 2^%d", fg_isa_name(k->isa), real_name(k->dtype), (int)rows, (int)columns,
+             args.exponent);
+        k->scale_rows(&args);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t c = 0; c < columns; c++) {
+                const double got = at(&x, r, c);
+                const long double exact = ldexpl(at(&before, r, c), args.exponent);
+                if (fabsl(exact) < ldexpl(1, -farthest))
+                    CHECK(got == 0.0, "%Lg becomes %g, wants 0", exact, got);
+                else if (fabsl(exact) >= ldexpl(1, farthest + 2))
+                    CHECK(isinf(got), "%Lg becomes %g, wants infinity", exact, got);
+                else
+                    CHECK(got == (double)exact, "%Lg becomes %g", exact, got);
+            }
+        check_margins("scaled", &x);
+        take_fences_down();
+    }
+}
+
 static void backward_data_case(const fg_kernels *k, int64_t rows, int vecs) {
     const int64_t depth = some_depth(), padded = (int64_t)vecs * k->lanes;
     const int64_t columns = padded - random_between(0, k->lanes - 1), stride = some_stride(padded);
@@ -162,9 +204,11 @@ static void backward_data_case(const fg_kernels *k, int64_t rows, int vecs) {
     const matrix output = random_matrix(k->dtype, rows, columns, padded, stride, -1, 1);
     const matrix below = random_matrix(k->dtype, rows, columns, padded, stride, 0, 1);
     const matrix slope = new_matrix(k->dtype, rows, columns, padded, stride);
-    double *const squares = fenced(sizeof *squares);
+    double *const sums = fenced(FG_BACKWARD_SUMS * sizeof *sums);
     fg_ahead ahead = some_ahead(&delta);
-    const struct fg_derivative derivative = {output.data, below.data, stride, stored, 0.25};
+    const int move = magnitude < 1e-9 ? 32 : magnitude > 1e9 ? -32 : (int)random_between(-1, 1) * 32;
+    const struct fg_derivative derivative = {output.data, below.data, stride, stored, 0.25, ldexp(1.0, move)};
+    long double squares = 0, squares_slack = 0;
     const struct fg_linear_backward_data_args args = {.rows = rows,
                                                       .depth = depth,
                                                       .vecs = vecs,
@@ -172,8 +216,10 @@ static void backward_data_case(const fg_kernels *k, int64_t rows, int vecs) {
                                                       .delta_stride = delta.stride,
                                                       .weights = weights.data,
                                                       .below = derivative,
-                                                      .sum_of_squares = squares,
+                                                      .sums = sums,
+                                                      .measured = (int)random_between(0, 1),
                                                       .ahead = &ahead};
+    sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] = -1.0;
     real_put(k->dtype, output.data, random_between(0, rows - 1) * stride, 0.0);
     memcpy(slope.data, below.data, (size_t)(rows * stride) * real_size(k->dtype));
     CASE("%s %s backward data, %d rows x %d, depth %d", fg_isa_name(k->isa), real_name(k->dtype), (int)rows,
@@ -187,11 +233,19 @@ static void backward_data_case(const fg_kernels *k, int64_t rows, int vecs) {
                 sum += (long double)at(&delta, r, j) * at(&weights, j, c);
                 sizes += fabsl((long double)at(&delta, r, j) * at(&weights, j, c));
             }
-            check_close("delta", at(&below, r, c), sum * f,
-                        (long double)(depth + 1) * real_epsilon(k->dtype) * sizes * f);
+            check_close("delta", at(&below, r, c), ldexpl(sum * f, move),
+                        ldexpl((long double)(depth + 1) * real_epsilon(k->dtype) * sizes * f, move));
+            squares += sum * sum;
+            squares_slack += 2 * (long double)(depth + 1) * real_epsilon(k->dtype) * sizes * sizes;
         }
     check_margins("delta", &below);
-    check_close("sum of squares", *squares, sum_of_squares(&below), sum_tolerance(k->dtype, sum_of_squares(&below)));
+    check_close("sum of squares", sums[FG_SUM_DELTA_SQUARED], sum_of_squares(&below),
+                sum_tolerance(k->dtype, sum_of_squares(&below)));
+    if (args.measured)
+        check_close("gradients of outputs squared", sums[FG_SUM_OUTPUT_GRADIENT_SQUARED], squares,
+                    squares_slack + sum_tolerance(k->dtype, squares));
+    else
+        CHECK(sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] == -1.0, "a sum that nobody wants is touched");
     take_fences_down();
 }
 
@@ -261,6 +315,9 @@ static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, i
     else
         check_close("gradient squared", sums[FG_SUM_GRADIENT_SQUARED], sum_of_squares(&gradient),
                     sum_tolerance(k->dtype, sum_of_squares(&gradient)));
+    if (args.measured)
+        CHECK(sums[FG_LARGEST_GRADIENT] == largest_of(&gradient), "largest gradient %g, wants %g",
+              sums[FG_LARGEST_GRADIENT], largest_of(&gradient));
     if (updates)
         check_update(k, &update, &old, &gradient, &weights, states, old_states, sums);
     else
