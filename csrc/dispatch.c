@@ -67,3 +67,12 @@ const char *fg_unary_name(fg_unary unary) {
     };
     return names[unary];
 }
+
+const char *fg_tensor_name(fg_tensor tensor) {
+    static const char *const names[] = {
+#define FG_TENSOR(name) #name,
+#include "tensors.def"
+#undef FG_TENSOR
+    };
+    return names[tensor];
+}

@@ -44,10 +44,18 @@ typedef enum {
     FG_STATISTICS
 } fg_statistic;
 
+typedef enum {
+#define FG_TENSOR(name) FG_TENSOR_##name,
+#include "tensors.def"
+#undef FG_TENSOR
+    FG_TENSORS
+} fg_tensor;
+
 const char *fg_activation_name(fg_activation);
 const char *fg_optimizer_name(fg_optimizer_kind);
 const char *fg_loss_name(fg_loss);
 const char *fg_statistic_name(fg_statistic);
+const char *fg_tensor_name(fg_tensor);
 
 /* The machine. */
 const char *fg_isa_name(fg_isa);
@@ -109,6 +117,13 @@ void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs /* [rows][sizes[
 /* Without statistics only the norms are taken that certify a step before it is applied. */
 fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss,
                        double *statistics /* [FG_STATISTICS][layers], or NULL */);
+
+/* After a step of this batch that was refused: the first tensor of the first layer that left the range. */
+typedef struct {
+    int layer;
+    fg_tensor tensor;
+} fg_culprit;
+fg_culprit fg_plan_culprit(const fg_plan *, const fg_batch *);
 
 /* The loss alone, changing nothing. The plan's mode is not FG_INFERENCE. */
 void fg_plan_loss(fg_plan *, const fg_batch *, fg_loss, double *loss);

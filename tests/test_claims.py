@@ -160,3 +160,46 @@ def test_s10_variance_scaled_by_fan_in_keeps_activations_steady(activation, seed
     steady, unit = act_rms(init), act_rms(fg.init.Normal(1.0))
     assert np.all((low < steady) & (steady < high))
     assert np.all(unit > high)
+
+
+def wild(depth, gain, dtype, seed):
+    """Return a chaotic tanh network, whose activations stay in [-1, 1] while gradients grow with depth."""
+    net = fg.MLP([20] * (depth + 1), activation="tanh", bias=False, dtype=dtype, seed=seed)
+    rng = np.random.default_rng(seed)
+    for layer in range(depth):
+        net.weights[layer] = single(gain / np.sqrt(20) * rng.standard_normal((20, 20)))
+    return net
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_s14_vanished_and_exploded_gradients_are_numbers(seed):
+    X, y = regression(seed, 16, 20, 20)
+    depth = 300
+    quiet = fg.MLP([20] * (depth + 1), activation="sigmoid", init="glorot_normal", seed=seed)
+    telemetry = fg.Trainer(quiet, "mse", "sgd").run(X, y, steps=1, batch_size=16).telemetry
+    decades = telemetry.log10("delta_norm")[0]
+    assert np.all(np.isfinite(decades))
+    assert decades[0] < -100
+    np.testing.assert_array_equal(telemetry.would_underflow[0], decades < -37.93)
+    assert telemetry.would_underflow[0, 0]
+    assert not telemetry.would_underflow[0, -1]
+    assert not telemetry.would_overflow.any()
+
+    loud = wild(500, 4.0, "float64", seed)
+    telemetry = fg.Trainer(loud, "mse", fg.SGD(lr=1e-250)).run(X, y, steps=1, batch_size=16).telemetry
+    decades = telemetry.log10("delta_norm")[0]
+    assert np.all(np.isfinite(decades))
+    assert decades[0] > 45
+    np.testing.assert_array_equal(telemetry.would_overflow[0], decades > 38.53)
+    assert not telemetry.would_overflow[0, -1]
+
+    single_precision = wild(500, 4.0, "float32", seed)
+    norms = single_precision.gradients(X, y, loss="mse")[1].log10_norm
+    assert np.all(np.isfinite(norms))
+    assert norms[0] > 38.53
+    before = [np.array(w) for w in single_precision.weights]
+    with pytest.raises(fg.DivergenceError, match="the update of layer") as caught:
+        fg.Trainer(single_precision, "mse", fg.SGD(lr=1.0)).step(X, y)
+    assert np.isfinite(caught.value.loss)
+    for w, kept in zip(single_precision.weights, before, strict=True):
+        np.testing.assert_array_equal(w, kept)

@@ -18,6 +18,8 @@ cdef extern from "fastgrad.h" nogil:
         FG_OPTIMIZERS
     ctypedef enum fg_statistic:
         FG_STATISTICS
+    ctypedef enum fg_tensor:
+        pass
     ctypedef enum fg_unary:
         FG_UNARIES
     ctypedef enum fg_plan_mode:
@@ -31,6 +33,9 @@ cdef extern from "fastgrad.h" nogil:
         pass
     ctypedef struct fg_plan:
         pass
+    ctypedef struct fg_culprit:
+        int layer
+        fg_tensor tensor
     ctypedef struct fg_optimizer_config:
         fg_optimizer_kind kind
         double lr, weight_decay
@@ -49,6 +54,7 @@ cdef extern from "fastgrad.h" nogil:
     const char *fg_optimizer_name(fg_optimizer_kind)
     const char *fg_loss_name(fg_loss)
     const char *fg_statistic_name(fg_statistic)
+    const char *fg_tensor_name(fg_tensor)
     const char *fg_unary_name(fg_unary)
     const char *fg_isa_name(fg_isa)
     fg_isa fg_best_isa()
@@ -74,6 +80,7 @@ cdef extern from "fastgrad.h" nogil:
     void fg_plan_destroy(fg_plan *)
     void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs)
     fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss, double *statistics)
+    fg_culprit fg_plan_culprit(const fg_plan *, const fg_batch *)
     void fg_plan_loss(fg_plan *, const fg_batch *, fg_loss, double *loss)
     void fg_plan_gradients(fg_plan *, const fg_batch *, fg_loss, double *loss)
     void fg_plan_backward(fg_plan *, const void *output_gradient)

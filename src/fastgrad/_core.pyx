@@ -210,6 +210,7 @@ cdef class Plan:
     cdef int threads
     cdef fg_plan_mode mode
     cdef readonly int64_t rows  # of the last forward pass
+    cdef readonly tuple culprit  # layer and tensor that first left the range in the last step that was refused
 
     def __cinit__(self, Network network not None, int64_t capacity, str mode):
         self.mode = {"inference": FG_INFERENCE, "training": FG_TRAINING, "gradients": FG_GRADIENTS}[mode]
@@ -279,6 +280,12 @@ cdef class Plan:
             raise ValueError(f"statistics: got {pinned.view.shape[2]} layers, wants {self.network.layers}")
         return pinned
 
+    cdef int accuse(self, const fg_batch *batch) except -1:
+        """Find out which tensor of a refused step first left the range; the caller holds the lock."""
+        cdef fg_culprit found = fg_plan_culprit(self.handle, batch)
+        self.culprit = found.layer, fg_tensor_name(found.tensor).decode()
+        return 0
+
     def step(self, object x, object y, str loss, Optimizer optimizer not None, object statistics, bint checked=False):
         """Train on one batch and return its loss; raises RefusedError(loss) where the engine refused the step.
 
@@ -306,6 +313,8 @@ cdef class Plan:
             with nogil:
                 status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, &value, to)
             self.rows = batch.rows
+            if status != FG_OK:
+                self.accuse(&batch)
         if status != FG_OK:
             raise RefusedError(value)
         return value
@@ -347,6 +356,8 @@ cdef class Plan:
                                           NULL if record == NULL else record + done * record_size)
                     done += status == FG_OK
             self.rows = batch.rows
+            if status != FG_OK:
+                self.accuse(&batch)
         return done
 
     def loss(self, object x, object y, str loss):

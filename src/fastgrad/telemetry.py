@@ -8,7 +8,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,7 @@ SCALED = ("delta_norm", "act_grad_norm", "grad_norm", "grad_max", "bias_grad_nor
 _INDEX = {name: index for index, name in enumerate(STATISTICS)}
 _SCALED_ROWS = [_INDEX[name] for name in SCALED]
 _LOG10_2 = math.log10(2.0)
+_LOG10_SMALLEST, _LOG10_LARGEST = (math.log10(end) for end in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
 class LayerStats:
@@ -182,6 +183,17 @@ class Telemetry:
     def log10(self, name: str) -> Array:
         """Return log10 of the magnitude, (steps, layers): finite unless the value is exactly 0 (-inf) or not finite."""
         return _log10_magnitude(self._chunks.joined(), name)
+
+    @property
+    def would_underflow(self) -> npt.NDArray[np.bool_]:
+        """(steps, layers) read-only array: where no entry of dL/dz_l would have been a normal float32 number."""
+        deltas = self.log10("delta_norm")
+        return _read_only((deltas < _LOG10_SMALLEST) & (deltas > -math.inf))
+
+    @property
+    def would_overflow(self) -> npt.NDArray[np.bool_]:
+        """(steps, layers) read-only array: where the norm of dL/dz_l exceeds the largest float32 number."""
+        return _read_only(self.log10("delta_norm") > _LOG10_LARGEST)
 
     def gains(self) -> Gains:
         """Return each layer's weight gain and derivative gain, (steps, layers) each, however small the norms are."""
@@ -327,7 +339,7 @@ def _index(name: str) -> int:
     return _INDEX[name]
 
 
-def _read_only(array: Array) -> Array:
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view

@@ -128,9 +128,14 @@ class Trainer:
                     inputs, targets, flat = self._checked(x, y)
                     loss = self._plan.step(inputs, targets, self._loss, self._state, self._next_slot(), True)
             except _core.RefusedError as refused:
-                raise DivergenceError(self.steps, refused.args[0], History(self._network.layers)) from None
+                raise self._divergence(refused.args[0], History(self._network.layers)) from None
             self._net.remember_training(self._loss, flat)
             return loss
+
+    def _divergence(self, loss: float, history: History) -> DivergenceError:
+        recorded = range(max(0, self.steps - RING), self.steps) if self._telemetry else ()
+        recent = tuple(LayerStats(self._ring[step % RING].copy(), step) for step in recorded)
+        return DivergenceError(self.steps, loss, history, *self._plan.culprit, recent)
 
     def _next_slot(self) -> Array | None:
         return self._slots[self._state.steps % RING]
@@ -248,5 +253,5 @@ class Trainer:
                 for back in range(1, min(RING, done) + 1):
                     self._ring[(self.steps - back) % RING] = statistics[done - back]
         if done < steps:
-            raise DivergenceError(self.steps, float(values[done]), history)
+            raise self._divergence(float(values[done]), history)
         return values
