@@ -15,7 +15,7 @@ import results_file
 from machine import describe
 from peers.turns import positive_seconds
 
-from limits import additions, arithmetic, memory, sharing, threads
+from limits import additions, arithmetic, memory, sharing, threads, vanishing
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SECTIONS = {
@@ -26,6 +26,7 @@ SECTIONS = {
     "adam": (additions.adam, "Adam"),
     "threads": (sharing.two_threads, "two threads by one"),
     "depth": (memory.depth, "time of a layer in deep networks"),
+    "vanishing": (vanishing.vanishing, "steps whose gradients vanish by steps whose gradients do not"),
     "statistics": (additions.statistics, "statistics"),
     "python": (additions.python, "cost of a call"),
 }
