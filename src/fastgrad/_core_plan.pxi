@@ -1,0 +1,253 @@
+# Passes of a network over batches, in a workspace that grows with them: forward, steps, gradients, and what they left.
+
+cdef double LONGEST_CALL = 0.05  # seconds, after which a loop over steps or rows returns, so that signals are heard
+
+
+class RefusedError(ArithmeticError):
+    """A step would not have been finite, and was not done; its argument is the loss."""
+
+
+cdef class Plan:
+    """Workspace for batches of `capacity` rows, made when first used, and anew when a batch or the threads outgrow it.
+
+    Runs one call at a time: `network.lock` sees to it.
+    """
+    cdef fg_plan *handle
+    cdef readonly Network network
+    cdef int64_t capacity
+    cdef int threads
+    cdef fg_plan_mode mode
+    cdef readonly int64_t rows  # of the last forward pass
+    cdef readonly tuple culprit  # layer and tensor that first left the range in the last step that was refused
+
+    def __cinit__(self, Network network not None, int64_t capacity, str mode):
+        self.mode = {"inference": FG_INFERENCE, "training": FG_TRAINING, "gradients": FG_GRADIENTS}[mode]
+        if capacity < 1:
+            raise ValueError(f"capacity: got {capacity}, wants at least 1")
+        self.network, self.capacity = network, capacity
+
+    def __dealloc__(self):
+        fg_plan_destroy(self.handle)
+
+    cdef int require(self, Py_ssize_t rows, fg_plan_mode least) except -1:
+        if rows < 1:
+            raise ValueError(f"X: got {rows} rows, wants at least 1")
+        if self.mode < least:
+            raise ValueError("mode: the plan was made for less than this")
+        return 0
+
+    cdef int require_own(self, Optimizer optimizer) except -1:
+        if optimizer.network is not self.network:
+            raise ValueError("optimizer: belongs to another network")
+        return 0
+
+    cdef int reserve(self, int64_t rows) except -1:
+        """Have room for `rows`; the caller holds the lock."""
+        cdef fg_plan *larger = NULL
+        cdef int threads = fg_threads()
+        if self.handle != NULL and rows <= self.capacity and threads == self.threads:
+            return 0
+        rows = max(rows, self.capacity)
+        raise_for(fg_plan_create(&larger, self.network.handle, rows, self.mode))
+        fg_plan_destroy(self.handle)
+        self.handle, self.capacity, self.threads, self.rows = larger, rows, threads, 0
+        return 0
+
+    def forward(self, object x, object out, int64_t first=0):
+        """Forward pass of rows from `first` to `out`. An inference plan takes them in batches of its capacity.
+
+        Returns the first row not done: all are, unless that took longer than LONGEST_CALL.
+        """
+        cdef Pinned inputs = self.network.inputs(x)
+        cdef fg_batch batch = batch_of(inputs)
+        cdef int64_t total = batch.rows
+        cdef Pinned outputs = pin(out, "out", self.network.kind, 2, total, self.network.n_outputs, True)
+        cdef char *to = <char *> outputs.view.buf
+        cdef double end = fg_seconds() + LONGEST_CALL
+        cdef int64_t most = self.capacity if self.mode == FG_INFERENCE else total
+        self.require(total, FG_INFERENCE)
+        if first < 0 or first >= total:
+            raise ValueError(f"first: got {first}, wants a row of X, 0 to {total - 1}")
+        batch.first, batch.rows = first, 0
+        with self.network.lock:
+            self.reserve(most)
+            with nogil:
+                while batch.first < total and (batch.rows == 0 or fg_seconds() < end):
+                    batch.rows = min(most, total - batch.first)
+                    fg_plan_forward(self.handle, &batch, to + batch.first * outputs.view.strides[0])
+                    batch.first += batch.rows
+            self.rows = batch.rows
+        return batch.first
+
+    cdef Pinned records(self, object statistics, int64_t steps):
+        """Pin where the statistics of so many steps go, or return None where they are not wanted."""
+        if statistics is None:
+            return None
+        cdef Pinned pinned = pin(statistics, "statistics", DOUBLE, 3, steps, COUNT_OF_STATISTICS, True)
+        if pinned.view.shape[2] != self.network.layers:
+            raise ValueError(f"statistics: got {pinned.view.shape[2]} layers, wants {self.network.layers}")
+        return pinned
+
+    cdef int accuse(self, const fg_batch *batch) except -1:
+        """Find out which tensor of a refused step first left the range; the caller holds the lock."""
+        cdef fg_culprit found = fg_plan_culprit(self.handle, batch)
+        self.culprit = found.layer, fg_tensor_name(found.tensor).decode()
+        return 0
+
+    def step(self, object x, object y, str loss, Optimizer optimizer not None, object statistics, bint checked=False):
+        """Train on one batch and return its loss; raises RefusedError(loss) where the engine refused the step.
+
+        Returns None, having done nothing, for data that need `fastgrad.losses`, unless they are `checked`.
+        """
+        cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
+        cdef Pinned inputs, targets = None, row = self.records(statistics, 1)
+        cdef fg_status status = FG_OK
+        cdef double value = 0.0
+        if checked:
+            inputs = self.network.inputs(x)
+            targets = self.network.targets(y, inputs.view.shape[0], kind)
+        else:
+            inputs = pin_finite(x, self.network.kind, ANY, self.network.n_inputs)
+            if inputs is not None:
+                targets = self.network.ready_targets(y, inputs.view.shape[0], kind)
+            if targets is None:
+                return None
+        cdef fg_batch batch = batch_of(inputs, targets)
+        cdef double *to = NULL if row is None else <double *> row.view.buf
+        self.require_own(optimizer)
+        self.require(batch.rows, FG_TRAINING)
+        with self.network.lock:
+            self.reserve(batch.rows)
+            with nogil:
+                status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, &value, to)
+            self.rows = batch.rows
+            if status != FG_OK:
+                self.accuse(&batch)
+        if status != FG_OK:
+            raise RefusedError(value)
+        return value
+
+    def steps(self, object x, object y, object order, int64_t batch_size, str loss, Optimizer optimizer not None,
+              object losses, object statistics, int64_t first=0):
+        """Train on consecutive batches of `order`, one for each entry of `losses`, from step `first` on.
+
+        Where `statistics` is None, none are taken. Returns the number of the first step not done: all are, unless that
+        took longer than LONGEST_CALL. It is `first` itself where that step was refused; the refused step's loss is in
+        its place in `losses`.
+        """
+        cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
+        cdef Pinned inputs = self.network.inputs(x)
+        cdef Pinned targets = self.network.targets(y, inputs.view.shape[0], kind)
+        cdef Pinned rows = pin_order(order, inputs.view.shape[0])
+        cdef Pinned values = pin(losses, "losses", DOUBLE, 1, ANY, ANY, True)
+        cdef fg_batch batch = batch_of(inputs, targets, rows)
+        cdef int64_t count = values.view.shape[0], total = batch.rows, done = first
+        cdef Pinned records = self.records(statistics, count)
+        cdef int64_t record_size = COUNT_OF_STATISTICS * self.network.layers
+        cdef double *record = NULL if records is None else <double *> records.view.buf
+        cdef double *value = <double *> values.view.buf
+        cdef fg_status status = FG_OK
+        cdef double end = fg_seconds() + LONGEST_CALL
+        if batch_size < 1 or count != (total + batch_size - 1) // batch_size:
+            raise ValueError(f"losses: got {count} entries for {total} rows in batches of {batch_size}")
+        if first < 0 or first >= count:
+            raise ValueError(f"first: got {first}, wants a step, 0 to {count - 1}")
+        self.require_own(optimizer)
+        self.require(total, FG_TRAINING)
+        with self.network.lock:
+            self.reserve(min(batch_size, total))
+            with nogil:
+                while done < count and status == FG_OK and (done == first or fg_seconds() < end):
+                    batch.first = done * batch_size
+                    batch.rows = min(batch_size, total - batch.first)
+                    status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, value + done,
+                                          NULL if record == NULL else record + done * record_size)
+                    done += status == FG_OK
+            self.rows = batch.rows
+            if status != FG_OK:
+                self.accuse(&batch)
+        return done
+
+    def loss(self, object x, object y, str loss):
+        """The loss of a batch, changing nothing."""
+        cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
+        cdef Pinned inputs = self.network.inputs(x)
+        cdef Pinned targets = self.network.targets(y, inputs.view.shape[0], kind)
+        cdef fg_batch batch = batch_of(inputs, targets)
+        cdef double value
+        self.require(batch.rows, FG_TRAINING)
+        with self.network.lock:
+            self.reserve(batch.rows)
+            with nogil:
+                fg_plan_loss(self.handle, &batch, kind, &value)
+            self.rows = batch.rows
+        return value
+
+    def gradients(self, object x, object y, str loss):
+        """Forward and backward; returns the loss, and leaves the gradients to be read."""
+        cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
+        cdef Pinned inputs = self.network.inputs(x)
+        cdef Pinned targets = self.network.targets(y, inputs.view.shape[0], kind)
+        cdef fg_batch batch = batch_of(inputs, targets)
+        cdef double value
+        self.require(batch.rows, FG_GRADIENTS)
+        with self.network.lock:
+            self.reserve(batch.rows)
+            with nogil:
+                fg_plan_gradients(self.handle, &batch, kind, &value)
+            self.rows = batch.rows
+        return value
+
+    def backward(self, object output_gradient):
+        """Backward from dL/d(output) of the rows that `forward` saw last."""
+        cdef Pinned g
+        with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            g = pin(output_gradient, "output_gradient", self.network.kind, 2, self.rows, self.network.n_outputs)
+            with nogil:
+                fg_plan_backward(self.handle, g.view.buf)
+
+    def exponents(self):
+        """The powers of two by which what the next three give is to be multiplied: the input's, then each layer's."""
+        with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            return [fg_plan_exponent(self.handle, layer) for layer in range(-1, self.network.layers)]
+
+    def weight_gradient(self, int layer, object out):
+        cdef Pinned pinned = self.network.matrix(layer, out, True)
+        with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            fg_plan_get_weight_gradient(self.handle, layer, pinned.view.buf)
+
+    def bias_gradient(self, int layer, object out):
+        cdef Pinned pinned = self.network.vector(layer, out, True)
+        with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            fg_plan_get_bias_gradient(self.handle, layer, pinned.view.buf)
+
+    def input_gradient(self, object out):
+        cdef Pinned pinned
+        with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            pinned = pin(out, "out", self.network.kind, 2, self.rows, self.network.n_inputs, True)
+            fg_plan_get_input_gradient(self.handle, pinned.view.buf)
+
+    cdef Pinned level(self, int layer, object out):
+        self.require(self.rows, FG_TRAINING)
+        self.network.require_layer(layer)
+        return pin(out, "out", self.network.kind, 2, self.rows, self.network.sizes[layer + 1], True)
+
+    def activation(self, int layer, object out):
+        with self.network.lock:
+            fg_plan_get_activation(self.handle, layer, self.level(layer, out).view.buf)
+
+    def delta(self, int layer, object out):
+        """After a step or backward; after forward alone this is the derivative of the activation, where it is kept."""
+        with self.network.lock:
+            fg_plan_get_delta(self.handle, layer, self.level(layer, out).view.buf)
+
+    def statistics(self, object out):
+        cdef Pinned pinned = pin(out, "out", DOUBLE, 2, COUNT_OF_STATISTICS, self.network.layers, True)
+        with self.network.lock:
+            self.require(self.rows, FG_GRADIENTS)
+            fg_plan_get_statistics(self.handle, <double *> pinned.view.buf)
