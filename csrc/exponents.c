@@ -2,7 +2,9 @@
  * vanish or explode by any number of decades while what is stored stays where floating point is exact.
  *
  * A block moves where the norm that the next level is expected to have leaves 2^+-WINDOW, by a multiple of 2^STEP, on
- * its way there: f' is multiplied by it before it meets a product. Backward is linear and a power of two exact, so the
+ * its way there: f' is multiplied by it before it meets a product, or the product where it is to shrink. What is
+ * expected goes by the norm of the block and its mean f': a signal that flows through a few saturated units alone, or
+ * through weights below 1e-30, may be lost all the same. Backward is linear and a power of two exact, so the
  * deltas are those of a plain backward to the bit wherever that neither under- nor overflows. What decides, a block's
  * sums, depends on its rows alone: neither on threads nor on the schedule. */
 #include "exponents.h"
@@ -49,26 +51,38 @@ int fg_block_move(const fg_plan *plan, int level, int64_t block) {
     return move > farthest ? farthest : move < -farthest ? -farthest : move;
 }
 
-static int is_zero(const fg_plan *plan, int level, int64_t block) { return block_square(plan, level, block) == 0.0; }
+/* Whether the true values of a block, and their squares in float64, would be normal numbers with room to spare. */
+static int fits_as_it_is(const fg_plan *plan, double square, int block_exponent) {
+    const int room = plan->net->kernels->dtype == FG_F32 ? 80 : 400;
+    int exponent;
+    frexp(sqrt(square), &exponent);
+    return isfinite(square) && abs(exponent + block_exponent) <= room;
+}
 
-/* The largest exponent of a block that is not zero: bringing the others to it can cost them no part of the sum. */
+/* One for all blocks: their own where it is the same; else 0, at which their values are the true ones, where these fit;
+ * else the largest, at which smaller blocks may lose what no norm would show. Blocks of zeros have no say. */
 static int common_exponent(const fg_plan *plan, int level) {
     const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
-    int common = 0, found = 0;
-    for (int64_t b = 0; b < blocks; b++)
-        if (!is_zero(plan, level, b) && (!found || plan->block_exponents[level][b] > common)) {
-            common = plan->block_exponents[level][b];
-            found = 1;
-        }
-    return common;
+    int largest = 0, found = 0, differ = 0, fit = 1;
+    for (int64_t b = 0; b < blocks; b++) {
+        const double square = block_square(plan, level, b);
+        const int exponent = plan->block_exponents[level][b];
+        if (square == 0.0)
+            continue;
+        differ |= found && exponent != largest;
+        fit &= fits_as_it_is(plan, square, exponent);
+        largest = found && largest > exponent ? largest : exponent;
+        found = 1;
+    }
+    return differ && fit ? 0 : largest;
 }
 
 int fg_align_blocks(fg_plan *plan, int level, fg_share share) {
-    const int common = common_exponent(plan, level);
+    const int common = level == 0 ? 0 : common_exponent(plan, level); /* the gradient of the input is read as it is */
     struct fg_scale_rows_args args = {.columns = plan->strides[level], .stride = plan->strides[level]};
     for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
         args.exponent = plan->block_exponents[level][b] - common;
-        if (args.exponent == 0 || is_zero(plan, level, b))
+        if (args.exponent == 0)
             continue;
         args.rows = fg_rows_in_block(plan, b);
         args.x = fg_at(plan->net, plan->deltas[level], b * FG_ROW_BLOCK * plan->strides[level]);

@@ -58,7 +58,7 @@ struct fg_derivative {
     int64_t stride;
     int slope_stored;
     double slope_below;
-    double scale; /* a power of two that f' is multiplied by */
+    double scale; /* a power of two that f', or what it is multiplied with, is multiplied by */
 };
 
 struct fg_linear_backward_data_args {

@@ -94,7 +94,7 @@ static void collect_gradients(const fg_plan *plan, int l, const fg_weight_sums *
     row[FG_STATISTIC_delta_norm] = ldexp(sqrt(fg_delta_square(plan, l)), exponent - kept);
     row[FG_STATISTIC_act_grad_norm] = output_gradient_norm(plan, l, kept);
     row[FG_STATISTIC_grad_norm] = ldexp(sqrt(w->gradient), exponent - kept);
-    row[FG_STATISTIC_grad_max] = ldexp(largest_gradient(plan, l), exponent - kept);
+    row[FG_STATISTIC_grad_max] = isnan(w->gradient) ? NAN : ldexp(largest_gradient(plan, l), exponent - kept);
     row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? ldexp(sqrt(w->bias_gradient), exponent - kept) : NAN;
 }
 

@@ -164,6 +164,50 @@ def test_blocks_of_rows_that_differ_by_many_decades():
     assert off(stats.stats.log10("delta_norm"), deltas) < 1e-10
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(("dtype", "loud", "faint"), [("float32", 1e20, 1e-20), ("float64", 1e60, 1e-60)])
+def test_blocks_of_different_exponents_keep_what_fits_the_dtype(dtype, loud, faint, isa):
+    """Rows of both sizes, each feeding weights of its own, in a batch whose blocks carry different exponents."""
+    with fg.force_isa(isa):
+        net = fg.MLP([4, 8, 8, 3], activation="identity", dtype=dtype, seed=2)
+    rng = np.random.default_rng(4)
+    X, g = rng.standard_normal((48, 4)), rng.standard_normal((48, 3))
+    X[:16, 3] = X[16:, 0] = 0.0
+    g[:16] *= loud
+    g[16:32] = 0.0
+    g[32:] *= faint
+    X, g = X.astype(dtype), g.astype(dtype)
+    net.forward(X, training=True)
+    got = net.backward(g)
+    weights = [np.asarray(w, np.float64) for w in net.weights]
+    delta = g.astype(np.float64) @ weights[2].T @ weights[1].T
+    tolerance = 1e-5 if dtype == "float32" else 1e-12
+    for rows in (slice(0, 16), slice(16, 32), slice(32, 48)):
+        wanted = (delta @ weights[0].T)[rows]
+        np.testing.assert_allclose(got.input[rows], wanted, rtol=0, atol=tolerance * np.max(np.abs(wanted)))
+    for feature in (0, 3):
+        wanted = X[:, feature].astype(np.float64) @ delta
+        np.testing.assert_allclose(got.weights[0][feature], wanted, rtol=0, atol=tolerance * np.max(np.abs(wanted)))
+
+
+@pytest.mark.parametrize("size", [1e30, 1e14, 1e-14, 1e-30])
+def test_a_saturated_unit_under_a_large_gradient_keeps_its_derivative(size):
+    net = fg.MLP([4, 8, 3], activation="tanh", seed=5)
+    bias = np.zeros(8)
+    bias[2] = 35.0
+    net.biases[0] = bias
+    rng = np.random.default_rng(6)
+    X, g = rng.standard_normal((20, 4)).astype(np.float32), (size * rng.standard_normal((20, 3))).astype(np.float32)
+    net.forward(X, training=True)
+    got, exponent = net.backward(g).scaled(0)
+    z = X.astype(np.float64) @ np.asarray(net.weights[0], np.float64) + bias
+    delta = (g.astype(np.float64) @ np.asarray(net.weights[1], np.float64).T) * reference.ACTIVATIONS["tanh"].slope(z)
+    wanted = X.T.astype(np.float64) @ delta
+    found = np.ldexp(np.asarray(got, np.float64), exponent)
+    for unit in range(8):
+        np.testing.assert_allclose(found[:, unit], wanted[:, unit], rtol=0, atol=2e-5 * np.max(np.abs(wanted[:, unit])))
+
+
 def test_mpmath_agrees_with_the_oracle():
     net, X, y = vanishing("sigmoid", 60, "float64", ISAS[-1], 13)
     X, y = X[:2], y[:2]

@@ -17,12 +17,13 @@ static __attribute__((noinline)) void finish_backward_data(const struct fg_linea
     const int64_t stride = p->below.stride;
     real *const deltas = p->below.slope;
     vec of_tile = v_zero(), output_gradients = v_zero();
-    const vec scale = v_set1((real)p->below.scale);
+    const vec shrink = v_set1((real)(p->below.scale < 1.0 ? p->below.scale : 1.0));
+    const vec grow = v_set1((real)(p->below.scale > 1.0 ? p->below.scale : 1.0));
     for (int v = 0; v < vecs; v++) {
         vec column = v_zero(), before = v_zero();
         for (int r = 0; r < height; r++) {
             const int64_t at = (row + r) * stride + v * LANES;
-            const vec gradient = tile[r * vecs + v], delta = gradient * derivative(&p->below, scale, at);
+            const vec gradient = tile[r * vecs + v], delta = gradient * shrink * derivative(&p->below, grow, at);
             v_store(deltas + at, delta);
             column = v_fma(delta, delta, column);
             before = v_fma(gradient, gradient, before);

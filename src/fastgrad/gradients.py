@@ -26,7 +26,8 @@ class Gradients:
     input : (n, n_features) array
         dL/dX.
     log10_norm : (layers,) float64 array
-        log10 of the Frobenius norm of each dL/dW_l, whatever its size; -inf for an exact zero.
+        log10 of the Frobenius norm of each dL/dW_l, far beyond the range of the dtype; -inf for zero. In float64 it
+        reads so too where all squares underflow though the signal carries an exponent: below 1e-154 of one layer's.
     """
 
     weights: list[Array]
