@@ -90,7 +90,8 @@ typedef vec increment_function(const update_terms *, vec g, vec w, vec *s);
 static inline vec finite_or_nan(vec x) { return x - x; }
 
 static inline void tally_rows(tally *t, const void *at, int rows, int vecs) {
-    tally_block(t, (block_view){at, vecs * LANES, rows, vecs});
+    const block_view view = {at, vecs * LANES, rows, vecs};
+    tally_squares(t, squares_of(view), view);
 }
 
 /* Updates `rows` rows of the weights from element `at` on, or only tries to; the increments replace the gradients. */

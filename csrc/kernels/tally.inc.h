@@ -136,8 +136,6 @@ static inline void tally_squares(tally *t, vec sum, block_view x) {
         tally_doubtful_squares(t, sum, x);
 }
 
-static inline void tally_block(tally *t, block_view x) { tally_squares(t, squares_of(x), x); }
-
 static __attribute__((noinline)) void tally_doubtful_moments(tally *values, tally *squares, vec sum_of_squares,
                                                              block_view x) {
     for (int r = 0; r < x.rows; r++)

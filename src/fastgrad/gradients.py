@@ -26,8 +26,8 @@ class Gradients:
     input : (n, n_features) array
         dL/dX.
     log10_norm : (layers,) float64 array
-        log10 of the Frobenius norm of each dL/dW_l, far beyond the range of the dtype; -inf for zero. In float64 it
-        reads so too where all squares underflow though the signal carries an exponent: below 1e-154 of one layer's.
+        log10 of the Frobenius norm of each dL/dW_l, far beyond the range of the dtype; -inf for zero. In float64 a
+        gradient whose squares leave the range within a single layer reads -inf or inf too.
     """
 
     weights: list[Array]
