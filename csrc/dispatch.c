@@ -25,7 +25,7 @@ const char *fg_isa_name(fg_isa isa) {
 
 const char *fg_activation_name(fg_activation activation) {
     static const char *const names[] = {
-#define FG_ACTIVATION(name, is_piecewise, slope_below, steepest) #name,
+#define FG_ACTIVATION(name, form, slope_below, steepest) #name,
 #include "activations.def"
 #undef FG_ACTIVATION
     };
@@ -43,7 +43,7 @@ const char *fg_optimizer_name(fg_optimizer_kind kind) {
 
 const char *fg_loss_name(fg_loss loss) {
     static const char *const names[] = {
-#define FG_LOSS(name, per_sample) #name,
+#define FG_LOSS(name, per_sample, degree, reference) #name,
 #include "losses.def"
 #undef FG_LOSS
     };

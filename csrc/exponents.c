@@ -1,29 +1,165 @@
-/* The exponents of the backward signal: the delta of a row block is what is stored times 2^exponent. A gradient may
- * vanish or explode by any number of decades while what is stored stays where floating point is exact.
+/* The exponents of the signals: the activations and the delta of a row block are what is stored times 2^exponent. A
+ * signal may vanish or explode by any number of decades, either way, while what is stored stays where floating point is
+ * exact.
  *
- * A block moves where the norm that the next level is expected to have leaves 2^+-WINDOW, by a multiple of 2^STEP, on
- * its way there: f' is multiplied by it before it meets a product, or the product where it is to shrink. What is
- * expected goes by the norm of the block and its mean f': a signal that flows through a few saturated units alone, or
- * through weights below 1e-30, may be lost all the same. Backward is linear and a power of two exact, so the
- * deltas are those of a plain backward to the bit wherever that neither under- nor overflows. What decides, a block's
- * sums, depends on its rows alone: neither on threads nor on the schedule. */
+ * A block moves where the norm that is expected of the next level leaves 2^+-40, by a multiple of 2^STEP. Forward,
+ * what is expected goes by the norm of the block; backward, by that times its mean f'. A signal that flows through a few
+ * saturated units alone, or through weights below 1e-26, may be lost all the same. A power of two is exact, backward is
+ * linear, and forward moves only where the activation commutes with it: so all values are those of a plain pass to the
+ * bit wherever that neither under- nor overflows. */
 #include "exponents.h"
 #include "layout.h"
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
-enum { WINDOW = 40, STEP = 32 };
+enum { STEP = 32 };
+
+static int is_single(const fg_plan *plan) { return plan->net->kernels->dtype == FG_F32; }
 
 /* The farthest move whose power of two, and half its inverse, are normal numbers. */
-static int farthest_move(const fg_plan *plan) { return plan->net->kernels->dtype == FG_F32 ? 3 * STEP : 30 * STEP; }
+static int farthest_move(const fg_plan *plan) { return is_single(plan) ? 3 * STEP : 30 * STEP; }
 
-static double block_square(const fg_plan *plan, int level, int64_t block) {
+/* What brings a block of this norm near 1: the power of two to multiply it by. */
+static int move_for(const fg_plan *plan, double norm) {
+    const int farthest = farthest_move(plan);
+    int exponent, move;
+    if ((norm >= 0x1p-40 && norm < 0x1p40) || !(norm > 0.0 && isfinite(norm)))
+        return 0;
+    frexp(norm, &exponent);
+    move = -exponent / STEP * STEP;
+    return move > farthest ? farthest : move < -farthest ? -farthest : move;
+}
+
+static double signal_square(const fg_plan *plan, int level, int64_t block) {
+    const int64_t panels = level > 0 ? plan->net->layer[level - 1].panels : 0;
+    const double *sums = level > 0 ? plan->forward_sums[level - 1] : NULL;
+    double total = level > 0 ? 0.0 : plan->input_squares[block];
+    for (int64_t p = 0; p < panels; p++)
+        total += sums[(p * plan->blocks + block) * FG_FORWARD_SUMS + FG_SUM_OUTPUT_SQUARED];
+    return total;
+}
+
+static double delta_square(const fg_plan *plan, int level, int64_t block) {
     const int64_t panels = level == plan->net->layers ? 1 : fg_level_panels(plan, level);
     const double *sums = plan->backward_sums[level];
     double total = 0.0;
     for (int64_t p = 0; p < panels; p++)
         total += sums[(p * plan->blocks + block) * FG_BACKWARD_SUMS + FG_SUM_DELTA_SQUARED];
     return total;
+}
+
+/* Multiplies a block of a level by 2^exponent. */
+static void scale_block(const fg_plan *plan, void *const *levels, int level, int64_t block, int exponent) {
+    const int64_t stride = plan->strides[level];
+    const struct fg_scale_rows_args args = {.rows = fg_rows_in_block(plan, block),
+                                            .columns = stride,
+                                            .x = fg_at(plan->net, levels[level], block * FG_ROW_BLOCK * stride),
+                                            .stride = stride,
+                                            .exponent = exponent};
+    if (exponent)
+        plan->net->kernels->scale_rows(&args);
+}
+
+void fg_center_inputs(fg_plan *plan, int64_t block) {
+    const int move = move_for(plan, sqrt(plan->input_squares[block]));
+    plan->signal_exponents[0][block] = -move;
+    plan->input_squares[block] = ldexp(plan->input_squares[block], 2 * move);
+    scale_block(plan, plan->activations, 0, block, move);
+}
+
+/* Of the largest of so many values; INT_MIN if all are 0. */
+static int largest_exponent(fg_dtype dtype, int64_t n, const void *x) {
+    double largest = 0.0;
+    int exponent;
+    for (int64_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs(dtype == FG_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]));
+    frexp(largest, &exponent);
+    return largest > 0.0 && isfinite(largest) ? exponent : INT_MIN;
+}
+
+/* The smallest exponent, 0 at most, at which a value of size 2^`exponent` still leaves room for what it is added to. */
+static int least_beside(const fg_plan *plan, int exponent) {
+    const int room = is_single(plan) ? 80 : 400;
+    return exponent == INT_MIN ? INT_MIN : exponent >= room ? 0 : -((room - exponent) / STEP * STEP);
+}
+
+static int largest_bias(const fg_plan *plan, int l) {
+    const fg_network *net = plan->net;
+    const fg_layer *layer = &net->layer[l];
+    int largest = INT_MIN;
+    for (int64_t p = 0; net->has_bias && p < layer->panels; p++) {
+        const int64_t start = fg_panel_start(layer->vecs, p, net->kernels->panel_vecs) * net->kernels->lanes;
+        const int64_t width =
+            fg_panel_vecs(layer->vecs, start / net->kernels->lanes, net->kernels->panel_vecs) * net->kernels->lanes;
+        const void *bias = fg_at(net, layer->weights, start * layer->depth + layer->fan_in * width);
+        const int exponent = largest_exponent(net->kernels->dtype, width, bias);
+        largest = exponent > largest ? exponent : largest;
+    }
+    return largest;
+}
+
+fg_signal_exponents fg_signal_move(const fg_plan *plan, int l, int64_t block) {
+    const int input = plan->signal_exponents[l][block];
+    const int move = move_for(plan, sqrt(signal_square(plan, l, block)));
+    const fg_form form = plan->net->layer[l].form;
+    fg_signal_exponents e = {input, input, input - move};
+    if (input < 0) {
+        const int least = least_beside(plan, largest_bias(plan, l));
+        e.preactivation = input < least ? least : input;
+        e.output = e.output < least ? least : e.output;
+    }
+    if (form == FG_NOT_THROUGH_ZERO || (form == FG_THROUGH_ZERO && e.output > 0))
+        e.output = 0;
+    return e;
+}
+
+typedef enum { TARGETS, ONE, NOTHING } reference;
+typedef struct {
+    int degree;
+    reference beside;
+} loss_traits;
+
+static loss_traits traits_of(fg_loss loss) {
+    static const loss_traits traits[] = {
+#define FG_LOSS(name, per_sample, degree, reference) {degree, reference},
+#include "losses.def"
+#undef FG_LOSS
+    };
+    return traits[loss];
+}
+
+static int largest_target(const fg_plan *plan, const fg_batch *batch, int64_t block) {
+    const int64_t columns = plan->net->layer[plan->net->layers - 1].fan_out;
+    int largest = INT_MIN;
+    for (int64_t r = 0; r < fg_rows_in_block(plan, block); r++) {
+        const int64_t sample = fg_sample(batch, block * FG_ROW_BLOCK + r);
+        const int exponent =
+            largest_exponent(plan->net->kernels->dtype, columns, fg_at(plan->net, batch->targets, sample * columns));
+        largest = exponent > largest ? exponent : largest;
+    }
+    return largest;
+}
+
+int fg_loss_exponent(const fg_plan *plan, const fg_batch *batch, fg_loss loss, int64_t block) {
+    const int outputs = plan->signal_exponents[plan->net->layers][block];
+    const reference beside = traits_of(loss).beside;
+    int least;
+    if (outputs >= 0 || beside == NOTHING)
+        return outputs;
+    least = beside == ONE ? 0 : least_beside(plan, largest_target(plan, batch, block));
+    return outputs < least ? least : outputs;
+}
+
+void fg_center_output_deltas(fg_plan *plan, fg_loss loss, int exponent, int64_t block) {
+    const int level = plan->net->layers, degree = traits_of(loss).degree;
+    const int move = move_for(plan, sqrt(delta_square(plan, level, block)));
+    double *sums = (double *)plan->backward_sums[level] + block * FG_BACKWARD_SUMS;
+    plan->loss_exponents[block] = degree * exponent;
+    plan->delta_exponents[level][block] = (degree - 1) * exponent - move;
+    for (int s = 0; move && s < FG_BACKWARD_SUMS; s++)
+        sums[s] = ldexp(sums[s], 2 * move);
+    scale_block(plan, plan->deltas, level, block, move);
 }
 
 /* Of the layer whose output is `level`. Piecewise linear activations do not shrink a whole block. */
@@ -38,55 +174,74 @@ static double mean_slope(const fg_plan *plan, int level, int64_t block) {
     return total / ((double)fg_rows_in_block(plan, block) * (double)layer->fan_out);
 }
 
-int fg_block_move(const fg_plan *plan, int level, int64_t block) {
-    const double expected = sqrt(block_square(plan, level + 1, block)) * mean_slope(plan, level, block);
-    const int farthest = farthest_move(plan);
-    int exponent, move;
-    if (!(expected > 0.0 && isfinite(expected)))
-        return 0;
-    frexp(expected, &exponent);
-    if (abs(exponent) <= WINDOW)
-        return 0;
-    move = -exponent / STEP * STEP;
-    return move > farthest ? farthest : move < -farthest ? -farthest : move;
+int fg_delta_move(const fg_plan *plan, int level, int64_t block) {
+    return move_for(plan, sqrt(delta_square(plan, level + 1, block)) * mean_slope(plan, level, block));
 }
 
-/* Whether the true values of a block, and their squares in float64, would be normal numbers with room to spare. */
-static int fits_as_it_is(const fg_plan *plan, double square, int block_exponent) {
-    const int room = plan->net->kernels->dtype == FG_F32 ? 80 : 400;
-    int exponent;
-    frexp(sqrt(square), &exponent);
-    return isfinite(square) && abs(exponent + block_exponent) <= room;
+/* Of the blocks of a level: their largest exponent, and between which powers of two the norms of their true values lie.
+ * Blocks of zeros have no say. */
+typedef struct {
+    int exponent, differ, least, most;
+} level_range;
+
+static int exponents_differ(const fg_plan *plan, const int *exponents) {
+    int differ = 0;
+    for (int64_t b = 1; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++)
+        differ |= exponents[b] != exponents[0];
+    return differ;
 }
 
-/* One for all blocks: their own where it is the same; else 0, at which their values are the true ones, where these fit;
- * else the largest, at which smaller blocks may lose what no norm would show. Blocks of zeros have no say. */
-static int common_exponent(const fg_plan *plan, int level) {
-    const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
-    int largest = 0, found = 0, differ = 0, fit = 1;
-    for (int64_t b = 0; b < blocks; b++) {
-        const double square = block_square(plan, level, b);
-        const int exponent = plan->block_exponents[level][b];
+static level_range range_of(const fg_plan *plan, int level, const int *exponents,
+                            double square_of(const fg_plan *, int, int64_t)) {
+    level_range range = {exponents[0], exponents_differ(plan, exponents), INT_MAX, INT_MIN};
+    for (int64_t b = 0; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++) {
+        const double square = square_of(plan, level, b);
+        int size;
         if (square == 0.0)
             continue;
-        differ |= found && exponent != largest;
-        fit &= fits_as_it_is(plan, square, exponent);
-        largest = found && largest > exponent ? largest : exponent;
-        found = 1;
+        frexp(sqrt(square), &size);
+        size = isfinite(square) ? size + exponents[b] : INT_MAX / 4;
+        range.exponent = range.most == INT_MIN || exponents[b] > range.exponent ? exponents[b] : range.exponent;
+        range.least = size < range.least ? size : range.least;
+        range.most = size > range.most ? size : range.most;
     }
-    return differ && fit ? 0 : largest;
+    return range;
 }
 
-int fg_align_blocks(fg_plan *plan, int level, fg_share share) {
-    const int common = level == 0 ? 0 : common_exponent(plan, level); /* the gradient of the input is read as it is */
-    struct fg_scale_rows_args args = {.columns = plan->strides[level], .stride = plan->strides[level]};
-    for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
-        args.exponent = plan->block_exponents[level][b] - common;
-        if (args.exponent == 0)
-            continue;
-        args.rows = fg_rows_in_block(plan, b);
-        args.x = fg_at(plan->net, plan->deltas[level], b * FG_ROW_BLOCK * plan->strides[level]);
-        plan->net->kernels->scale_rows(&args);
-    }
-    return common;
+static int within(level_range range, int room) { return range.least >= -room && range.most <= room; }
+
+/* The exponents that all blocks of a layer's inputs and of its deltas come to, since they are to be added: their own
+ * where it is the same; else 0, at which values are the true ones, where these and their products fit; else the
+ * largest, at which smaller blocks may lose what no norm would show. */
+static void common_exponents(const fg_plan *plan, int l, int *signal, int *delta) {
+    const int *signals = plan->signal_exponents[l], *deltas = plan->delta_exponents[l + 1];
+    const int room = is_single(plan) ? 80 : 400, room_of_product = is_single(plan) ? 100 : 450;
+    level_range inputs, outputs, products;
+    int plain;
+    *signal = signals[0];
+    *delta = deltas[0];
+    if (!exponents_differ(plan, signals) && !exponents_differ(plan, deltas))
+        return;
+    inputs = range_of(plan, l, signals, signal_square);
+    outputs = range_of(plan, l + 1, deltas, delta_square);
+    products = (level_range){.least = inputs.least / 2 + outputs.least / 2, .most = inputs.most / 2 + outputs.most / 2};
+    plain = within(inputs, room) && within(outputs, room) && within(products, room_of_product / 2);
+    *signal = inputs.differ && plain ? 0 : inputs.exponent;
+    *delta = outputs.differ && plain ? 0 : outputs.exponent;
+}
+
+static void align(const fg_plan *plan, void *const *levels, int level, const int *exponents, int common,
+                  fg_share share) {
+    for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++)
+        scale_block(plan, levels, level, b, exponents[b] - common);
+}
+
+void fg_align_layer(const fg_plan *plan, int l, fg_share share, int *signal, int *delta) {
+    common_exponents(plan, l, signal, delta);
+    align(plan, plan->activations, l, plan->signal_exponents[l], *signal, share);
+    align(plan, plan->deltas, l + 1, plan->delta_exponents[l + 1], *delta, share);
+}
+
+int fg_gradient_exponent(const fg_plan *plan, int l, int of_bias) {
+    return plan->common_delta[l] + (of_bias ? 0 : plan->common_signal[l]);
 }

@@ -1,11 +1,24 @@
-/* The exponents of the backward signal, as the drivers see them. */
+/* The exponents of the forward and the backward signal, as the drivers see them. What decides depends on the rows of a
+ * block alone: every thread finds the same. */
 #ifndef FG_EXPONENTS_H
 #define FG_EXPONENTS_H
 #include "plan.h"
 
-/* The power of two that `level` is multiplied by as it is computed from the level above. Every thread finds the same. */
-int fg_block_move(const fg_plan *, int level, int64_t block);
+/* Forward. A block of inputs that has been loaded is brought near 1 where it is far from it. */
+void fg_center_inputs(fg_plan *, int64_t block);
+fg_signal_exponents fg_signal_move(const fg_plan *, int layer, int64_t block);
 
-/* Brings the blocks of a share to the one exponent of the level, which is returned. All blocks have been computed. */
-int fg_align_blocks(fg_plan *, int level, fg_share);
+/* The exponent at which the outputs of a block can meet their targets. */
+int fg_loss_exponent(const fg_plan *, const fg_batch *, fg_loss, int64_t block);
+/* Notes the exponents of a loss computed at `exponent` and of its deltas, and brings these near 1. */
+void fg_center_output_deltas(fg_plan *, fg_loss, int exponent, int64_t block);
+
+/* Backward: the power of two that `level` is multiplied by as it is computed from the level above. */
+int fg_delta_move(const fg_plan *, int level, int64_t block);
+
+/* Brings the blocks of a share to common exponents, one for the inputs of a layer and one for its deltas. Every block has
+ * been computed. */
+void fg_align_layer(const fg_plan *, int layer, fg_share, int *common_signal, int *common_delta);
+/* Of what a layer's backward-weights gives, once the blocks are aligned. */
+int fg_gradient_exponent(const fg_plan *, int layer, int of_bias);
 #endif

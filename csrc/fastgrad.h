@@ -17,14 +17,14 @@ typedef enum { FG_F32, FG_F64, FG_DTYPES } fg_dtype;
 typedef enum { FG_SCALAR, FG_AVX2, FG_AVX512, FG_ISAS } fg_isa;
 
 typedef enum {
-#define FG_ACTIVATION(name, is_piecewise, slope_below, steepest) FG_ACTIVATION_##name,
+#define FG_ACTIVATION(name, form, slope_below, steepest) FG_ACTIVATION_##name,
 #include "activations.def"
 #undef FG_ACTIVATION
     FG_ACTIVATIONS
 } fg_activation;
 
 typedef enum {
-#define FG_LOSS(name, per_sample) FG_LOSS_##name,
+#define FG_LOSS(name, per_sample, degree, reference) FG_LOSS_##name,
 #include "losses.def"
 #undef FG_LOSS
     FG_LOSSES
@@ -132,8 +132,9 @@ void fg_plan_loss(fg_plan *, const fg_batch *, fg_loss, double *loss);
  * forward kept. The plan's mode is FG_GRADIENTS. */
 void fg_plan_gradients(fg_plan *, const fg_batch *, fg_loss, double *loss);
 void fg_plan_backward(fg_plan *, const void *output_gradient /* [rows][sizes[layers]] */);
-/* What these give is times 2^fg_plan_exponent of the same layer, of the input for layer -1. */
-int fg_plan_exponent(const fg_plan *, int layer);
+double fg_plan_log10_loss(const fg_plan *); /* of the magnitude of the loss that the last pass computed, at any size */
+/* What the next two give is times 2^fg_plan_exponent; the others give true values. */
+int fg_plan_exponent(const fg_plan *, int layer, int of_bias);
 void fg_plan_get_weight_gradient(const fg_plan *, int layer, void *out /* [fan_in][fan_out] */);
 void fg_plan_get_bias_gradient(const fg_plan *, int layer, void *out /* [fan_out] */);
 void fg_plan_get_input_gradient(const fg_plan *, void *out /* [rows][sizes[0]] */);

@@ -12,6 +12,9 @@
 #include "ahead.h"
 #include "fastgrad.h"
 
+/* What an activation promises of a signal that carries an exponent, see activations.def. */
+typedef enum { FG_HOMOGENEOUS, FG_THROUGH_ZERO, FG_NOT_THROUGH_ZERO } fg_form;
+
 static inline int64_t fg_sample(const fg_batch *batch, int64_t row) {
     return batch->order ? batch->order[batch->first + row] : batch->first + row;
 }
@@ -25,10 +28,17 @@ struct fg_load_rows_args {
     double *sum_of_squares;
 };
 
+/* The signal of a block of rows on its way through a layer: what is stored times 2^exponent. */
+typedef struct fg_signal_exponents {
+    int input, preactivation, output; /* preactivation: the input's, or larger where the bias is larger by far */
+} fg_signal_exponents;
+
 struct fg_linear_forward_args {
     int64_t rows, depth; /* rows: at most FG_ROW_BLOCK */
     int vecs, tail;
     fg_activation activation;
+    fg_form form;
+    fg_signal_exponents exponents;
     const void *input; /* [rows][input_stride], the first depth columns are read */
     int64_t input_stride;
     const void *weights; /* [depth][vecs * lanes] */
@@ -37,7 +47,7 @@ struct fg_linear_forward_args {
     void *slope;         /* [rows][output_stride]: f'; NULL where it is not wanted */
     int64_t output_stride;
     double saturation; /* an |f'| below it counts as saturated; 0 where that is not counted */
-    double *sums; /* [FG_FORWARD_SUMS], or NULL */
+    double *sums; /* [FG_FORWARD_SUMS], as what they are sums of is stored */
     int measured; /* 0: of the sums only FG_SUM_OUTPUT_SQUARED is wanted, and FG_SUM_ABS_SLOPE where there are slopes */
     fg_ahead *ahead; /* never NULL */
 };
@@ -139,9 +149,11 @@ struct fg_loss_args {
     const fg_batch *batch;
     double scale; /* of value and gradient: one over the number of terms in the mean */
     struct fg_derivative output;
+    int exponent,
+        shift; /* outputs meet the targets as what is stored times 2^shift, of which the true ones are 2^exponent */
     void *scratch; /* [columns rounded up to lanes] */
     double *sums; /* [FG_BACKWARD_SUMS] */
-    double *value;
+    double *value; /* times 2^(degree exponent), the gradient times 2^((degree - 1) exponent): see losses.def */
 };
 
 struct fg_unary_args {

@@ -14,6 +14,7 @@ void fg_load_inputs(fg_plan *plan, const fg_batch *batch, fg_share share) {
         args.output = row_of(plan, plan->activations, 0, args.first_row);
         args.sum_of_squares = plan->input_squares + b;
         plan->net->kernels->load_rows(&args);
+        fg_center_inputs(plan, b);
     }
 }
 
@@ -71,6 +72,7 @@ void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
     const fg_layer *layer = &net->layer[l];
     struct fg_linear_forward_args args = {.depth = layer->fan_in,
                                           .activation = layer->activation,
+                                          .form = layer->form,
                                           .saturation = layer->saturation,
                                           .measured = plan->measured,
                                           .input_stride = plan->strides[l],
@@ -87,13 +89,16 @@ void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
         args.ahead = &ahead;
         for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
             const int64_t row = b * FG_ROW_BLOCK;
+            args.exponents = fg_signal_move(plan, l, b);
+            if (p == 0) {
+                plan->preactivation_exponents[l][b] = args.exponents.preactivation;
+                plan->signal_exponents[l + 1][b] = args.exponents.output;
+            }
             args.rows = fg_rows_in_block(plan, b);
             args.input = row_of(plan, plan->activations, l, row);
             args.output = fg_at(net, row_of(plan, plan->activations, l + 1, row), column);
             args.slope = keep_slope ? fg_at(net, row_of(plan, plan->deltas, l + 1, row), column) : NULL;
-            args.sums = plan->mode == FG_INFERENCE
-                            ? NULL
-                            : (double *)plan->forward_sums[l] + (p * plan->blocks + b) * FG_FORWARD_SUMS;
+            args.sums = (double *)plan->forward_sums[l] + (p * plan->blocks + b) * FG_FORWARD_SUMS;
             kernels->linear_forward(&args);
         }
     }
@@ -115,7 +120,7 @@ static struct fg_derivative derivative_of(const fg_plan *plan, int level, int64_
 
 static double loss_scale(fg_loss loss, int64_t rows, int64_t columns) {
     static const int per_sample[] = {
-#define FG_LOSS(name, per_sample) per_sample,
+#define FG_LOSS(name, per_sample, degree, reference) per_sample,
 #include "losses.def"
 #undef FG_LOSS
     };
@@ -138,8 +143,10 @@ void fg_compute_loss(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_shar
         args.output = derivative_of(plan, net->layers, args.first_row, 0);
         args.value = plan->losses + b;
         args.sums = (double *)plan->backward_sums[net->layers] + b * FG_BACKWARD_SUMS;
-        plan->block_exponents[net->layers][b] = 0;
+        args.exponent = fg_loss_exponent(plan, batch, loss, b);
+        args.shift = plan->signal_exponents[net->layers][b] - args.exponent;
         net->kernels->loss(&args);
+        fg_center_output_deltas(plan, loss, args.exponent, b);
     }
 }
 
@@ -165,9 +172,9 @@ void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scra
         kernels->transpose_panel(&transpose);
         for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
             const int64_t row = b * FG_ROW_BLOCK;
-            const int move = fg_block_move(plan, level, b);
+            const int move = fg_delta_move(plan, level, b);
             if (p == 0)
-                plan->block_exponents[level][b] = plan->block_exponents[level + 1][b] - move;
+                plan->delta_exponents[level][b] = plan->delta_exponents[level + 1][b] - move;
             args.rows = fg_rows_in_block(plan, b);
             args.delta = row_of(plan, plan->deltas, level + 1, row);
             args.below = derivative_of(plan, level, row, column);
@@ -194,7 +201,7 @@ void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const 
         .delta_stride = plan->strides[unit->layer + 1],
         .weights = fg_at(net, layer->weights, at),
         .gradient = plan->gradients ? fg_at(net, plan->gradients[unit->layer], at) : NULL,
-        .exponent = plan->exponents[unit->layer + 1],
+        .exponent = fg_gradient_exponent(plan, unit->layer, is_bias),
         .update = update,
         .trial = trial,
         .sums = unit->sums,

@@ -16,10 +16,10 @@ static const double SATURATED_SHARE = 0.05;
 
 static fg_layer describe_layer(const fg_network *net, int64_t fan_in, int64_t fan_out, fg_activation activation) {
     static const struct {
-        int piecewise;
+        fg_form form;
         double slope_below, steepest;
     } traits[] = {
-#define FG_ACTIVATION(name, is_piecewise, slope_below, steepest) {is_piecewise, slope_below, steepest},
+#define FG_ACTIVATION(name, form, slope_below, steepest) {FG_##form, slope_below, steepest},
 #include "activations.def"
 #undef FG_ACTIVATION
     };
@@ -27,7 +27,8 @@ static fg_layer describe_layer(const fg_network *net, int64_t fan_in, int64_t fa
     layer.depth = fan_in + net->has_bias;
     layer.vecs = fg_vecs(fan_out, net->kernels->lanes);
     layer.panels = fg_panels(layer.vecs, net->kernels->panel_vecs);
-    layer.slope_stored = !traits[activation].piecewise;
+    layer.form = traits[activation].form;
+    layer.slope_stored = layer.form != FG_HOMOGENEOUS;
     layer.slope_below = traits[activation].slope_below;
     layer.saturation = layer.slope_stored ? SATURATED_SHARE * traits[activation].steepest : 0.0;
     layer.norm_bound = INFINITY;

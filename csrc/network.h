@@ -10,6 +10,7 @@ typedef struct fg_layer {
     int64_t vecs;   /* fan_out in vectors */
     int64_t panels; /* of the forward product */
     fg_activation activation;
+    fg_form form;
     int slope_stored;
     double slope_below;
     double saturation; /* an |f'| below it counts as saturated; 0 where that is not counted */

@@ -65,23 +65,39 @@ static void carve_levels(fg_plan *plan, fg_arena *arena) {
     }
 }
 
-static void carve_sums(fg_plan *plan, fg_arena *arena) {
+/* An exponent for each block of `count` levels. */
+static int **take_exponents(const fg_plan *plan, fg_arena *arena, int count) {
+    int **exponents = fg_arena_take(arena, (size_t)count, sizeof *exponents);
+    for (int i = 0; i < count; i++) {
+        int *of_blocks = fg_arena_take(arena, (size_t)plan->blocks, sizeof *of_blocks);
+        if (arena->base)
+            exponents[i] = of_blocks;
+    }
+    return exponents;
+}
+
+static void carve_forward_sums(fg_plan *plan, fg_arena *arena) {
     const fg_network *net = plan->net;
+    plan->input_squares = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
+    plan->signal_exponents = take_exponents(plan, arena, net->layers + 1);
+    plan->preactivation_exponents = take_exponents(plan, arena, net->layers);
     plan->forward_sums = take_pointers(arena, net->layers);
-    plan->backward_sums = take_pointers(arena, net->layers + 1);
-    plan->losses = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
-    plan->exponents = fg_arena_take(arena, (size_t)net->layers + 1, sizeof *plan->exponents);
-    plan->block_exponents = fg_arena_take(arena, (size_t)net->layers + 1, sizeof *plan->block_exponents);
     for (int l = 0; l < net->layers; l++)
         place(arena, plan->forward_sums, l, (size_t)(net->layer[l].panels * plan->blocks * FG_FORWARD_SUMS),
               sizeof(double));
-    for (int level = 0; level <= net->layers; level++) {
-        int *exponents = fg_arena_take(arena, (size_t)plan->blocks, sizeof *exponents);
-        if (arena->base)
-            plan->block_exponents[level] = exponents;
+}
+
+static void carve_backward_sums(fg_plan *plan, fg_arena *arena) {
+    const int levels = plan->net->layers + 1;
+    plan->losses = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
+    plan->loss_exponents = fg_arena_take(arena, (size_t)plan->blocks, sizeof *plan->loss_exponents);
+    plan->common_signal = fg_arena_take(arena, (size_t)levels - 1, sizeof *plan->common_signal);
+    plan->common_delta = fg_arena_take(arena, (size_t)levels - 1, sizeof *plan->common_delta);
+    plan->delta_exponents = take_exponents(plan, arena, levels);
+    plan->backward_sums = take_pointers(arena, levels);
+    for (int level = 0; level < levels; level++)
         place(arena, plan->backward_sums, level,
               (size_t)(fg_level_panels(plan, level) * plan->blocks * FG_BACKWARD_SUMS), sizeof(double));
-    }
 }
 
 static int64_t units_of(const fg_network *net, int l) {
@@ -153,10 +169,10 @@ static void carve_plan(void *owner, fg_arena *arena) {
     carve_levels(plan, arena);
     plan->counters = 2 * (plan->net->layers + 1) + 2;
     plan->counter = fg_arena_take(arena, (size_t)plan->counters, sizeof *plan->counter);
-    plan->input_squares = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
+    carve_forward_sums(plan, arena);
     if (plan->mode == FG_INFERENCE)
         return;
-    carve_sums(plan, arena);
+    carve_backward_sums(plan, arena);
     carve_units(plan, arena);
     carve_scratch(plan, arena);
 }

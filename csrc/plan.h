@@ -36,9 +36,15 @@ struct fg_plan {
 
     void **forward_sums;  /* [layers]: each double [panels][blocks][FG_FORWARD_SUMS] */
     void **backward_sums; /* [layers + 1]: each double [panels][blocks][FG_BACKWARD_SUMS], as the blocks are stored */
-    int **block_exponents; /* [layers + 1]: each [blocks], see exponents.c */
-    int *exponents;        /* [layers + 1]: of all rows of a level, once backward is over */
-    double *losses;       /* [blocks] */
+    int **signal_exponents;        /* [layers + 1]: each [blocks], of the activations as computed; see exponents.c */
+    int **preactivation_exponents; /* [layers]: each [blocks] */
+    int **delta_exponents;         /* [layers + 1]: each [blocks], of the deltas as computed */
+    int *common_signal, *common_delta; /* [layers]: of a layer's inputs and deltas, of all rows once `aligned` */
+    int aligned;
+    double *losses;       /* [blocks], each times 2^loss_exponents */
+    int *loss_exponents;  /* [blocks] */
+    double loss;          /* of the batch, times 2^loss_exponent */
+    int loss_exponent;
     double *input_squares; /* [blocks] */
     int64_t units;
     fg_weight_unit *unit; /* [units], layer by layer */
@@ -85,7 +91,7 @@ typedef struct fg_weight_sums {
     double gradient, bias_gradient, weight, update;
 } fg_weight_sums;
 fg_weight_sums fg_sum_weight_units(const fg_plan *, int layer);
-double fg_delta_square(const fg_plan *, int layer);  /* of the layer's delta, times 2^(2 exponent of its level) */
-double fg_output_square(const fg_plan *, int level); /* squared norm of the activations of a level */
+double fg_delta_square(const fg_plan *, int layer);  /* squared norm of the layer's delta */
+double fg_output_square(const fg_plan *, int level); /* and of the activations of a level */
 void fg_collect_statistics(const fg_plan *, double *statistics /* [FG_STATISTICS][layers] */);
 #endif

@@ -1,17 +1,72 @@
 /* From the units' partial sums, added in index order, to one row of statistics. */
-#include "plan.h"
+#include "exponents.h"
 #include "layout.h"
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 
-/* Sum number `which` of every unit of a level: sums is [panels][plan->blocks][width]. */
-static double add_units(const fg_plan *plan, const double *sums, int64_t panels, int width, int which) {
+/* Units of a level's pass: sums is [panels][plan->blocks][width]; what they are sums of is stored times
+ * 2^exponents[block]. */
+typedef struct {
+    const double *sums;
+    int64_t panels;
+    int width;
+    const int *exponents;
+} level_units;
+
+typedef struct {
+    double value;
+    int exponent; /* of two, that the value is to be multiplied by */
+} scaled;
+
+static double at_exponent(scaled x, int exponent) { return ldexp(x.value, x.exponent - exponent); }
+
+static scaled root_mean(scaled square, double entries) {
+    return (scaled){sqrt(square.value / entries), square.exponent / 2};
+}
+
+static scaled root(scaled square) { return root_mean(square, 1.0); }
+
+/* Sum number `which` of every unit, in index order. */
+static double add_units(const fg_plan *plan, const level_units *units, int which) {
     const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
     double total = 0.0;
-    for (int64_t p = 0; p < panels; p++)
+    for (int64_t p = 0; p < units->panels; p++)
         for (int64_t b = 0; b < blocks; b++)
-            total += sums[(p * plan->blocks + b) * width + which];
+            total += units->sums[(p * plan->blocks + b) * units->width + which];
     return total;
+}
+
+/* The largest exponent of a unit whose sum is not 0. */
+static int exponent_of(const fg_plan *plan, const level_units *units, int which) {
+    const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
+    int largest = INT_MIN;
+    for (int64_t p = 0; p < units->panels; p++)
+        for (int64_t b = 0; b < blocks; b++)
+            if (units->sums[(p * plan->blocks + b) * units->width + which] != 0.0 && units->exponents[b] > largest)
+                largest = units->exponents[b];
+    return largest == INT_MIN ? 0 : largest;
+}
+
+static int exponents_differ(const fg_plan *plan, const level_units *units) {
+    int differ = 0;
+    for (int64_t b = 1; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++)
+        differ |= units->exponents[b] != units->exponents[0];
+    return differ;
+}
+
+/* The same of numbers where degree is 1, of squares where it is 2. */
+static scaled add_scaled_units(const fg_plan *plan, const level_units *units, int which, int degree) {
+    const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
+    const int common = exponent_of(plan, units, which);
+    double total = 0.0;
+    if (!exponents_differ(plan, units))
+        return (scaled){add_units(plan, units, which), degree * units->exponents[0]};
+    for (int64_t p = 0; p < units->panels; p++)
+        for (int64_t b = 0; b < blocks; b++)
+            total += ldexp(units->sums[(p * plan->blocks + b) * units->width + which],
+                           degree * (units->exponents[b] - common));
+    return (scaled){total, degree * common};
 }
 
 fg_weight_sums fg_sum_weight_units(const fg_plan *plan, int l) {
@@ -29,33 +84,29 @@ fg_weight_sums fg_sum_weight_units(const fg_plan *plan, int l) {
     return total;
 }
 
-/* Sum number `which` over the units of a level's backward, each as its block carries it, times 2^(2 common). The loss
- * works on whole rows: the output layer's sums are one panel's. */
-static double add_scaled_units(const fg_plan *plan, int level, int which, const int *exponents, int common) {
+/* The loss works on whole rows: the output layer's sums are one panel's. */
+static level_units backward_units(const fg_plan *plan, int level, const int *exponents) {
     const int64_t panels = level < plan->net->layers ? plan->net->layer[level - 1].panels : 1;
-    const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
-    const double *sums = plan->backward_sums[level];
-    double total = 0.0;
-    for (int64_t p = 0; p < panels; p++)
-        for (int64_t b = 0; b < blocks; b++) {
-            const int shift = exponents[b] - common;
-            const double square = sums[(p * plan->blocks + b) * FG_BACKWARD_SUMS + which];
-            total += shift ? ldexp(square, 2 * shift) : square;
-        }
-    return total;
+    return (level_units){plan->backward_sums[level], panels, FG_BACKWARD_SUMS, exponents};
 }
 
-double fg_delta_square(const fg_plan *plan, int l) {
-    return add_scaled_units(plan, l + 1, FG_SUM_DELTA_SQUARED, plan->block_exponents[l + 1], plan->exponents[l + 1]);
+static level_units forward_units(const fg_plan *plan, int l, const int *exponents) {
+    return (level_units){plan->forward_sums[l], plan->net->layer[l].panels, FG_FORWARD_SUMS, exponents};
+}
+
+static scaled delta_square(const fg_plan *plan, int l) {
+    const level_units units = backward_units(plan, l + 1, plan->delta_exponents[l + 1]);
+    return add_scaled_units(plan, &units, FG_SUM_DELTA_SQUARED, 2);
 }
 
 /* Of dL/da: what meets f' still has the exponents of the level above. */
-static double output_gradient_norm(const fg_plan *plan, int l, int kept) {
+static scaled output_gradient_square(const fg_plan *plan, int l) {
     const int level = l + 1, above = level < plan->net->layers ? level + 1 : level;
-    const double square = add_scaled_units(plan, level, FG_SUM_OUTPUT_GRADIENT_SQUARED, plan->block_exponents[above],
-                                           plan->exponents[above]);
-    return ldexp(sqrt(square), plan->exponents[above] - kept);
+    const level_units units = backward_units(plan, level, plan->delta_exponents[above]);
+    return add_scaled_units(plan, &units, FG_SUM_OUTPUT_GRADIENT_SQUARED, 2);
 }
+
+double fg_delta_square(const fg_plan *plan, int l) { return at_exponent(delta_square(plan, l), 0); }
 
 static double largest_gradient(const fg_plan *plan, int l) {
     double largest = 0.0;
@@ -65,37 +116,57 @@ static double largest_gradient(const fg_plan *plan, int l) {
     return largest;
 }
 
-double fg_output_square(const fg_plan *plan, int level) {
-    if (level == 0)
-        return add_units(plan, plan->input_squares, 1, 1, 0);
-    return add_units(plan, plan->forward_sums[level - 1], plan->net->layer[level - 1].panels, FG_FORWARD_SUMS,
-                     FG_SUM_OUTPUT_SQUARED);
+static scaled output_square(const fg_plan *plan, int level) {
+    const int *exponents = plan->signal_exponents[level];
+    const level_units inputs = {plan->input_squares, 1, 1, exponents};
+    const level_units units = level > 0 ? forward_units(plan, level - 1, exponents) : inputs;
+    return add_scaled_units(plan, &units, level > 0 ? FG_SUM_OUTPUT_SQUARED : 0, 2);
+}
+
+double fg_output_square(const fg_plan *plan, int level) { return at_exponent(output_square(plan, level), 0); }
+
+/* What of an exponent is kept apart: what would not fit a double. */
+static int kept_apart(int exponent) {
+    enum { FITS_A_DOUBLE = 700 };
+    return abs(exponent) > FITS_A_DOUBLE ? exponent : 0;
 }
 
 /* What the forward pass says of a layer. */
 static void collect_forward(const fg_plan *plan, int l, double *row) {
     const fg_layer *layer = &plan->net->layer[l];
     const double entries = (double)plan->rows * (double)layer->fan_out;
-    double sum[FG_FORWARD_SUMS];
-    for (int s = 0; s < FG_FORWARD_SUMS; s++)
-        sum[s] = add_units(plan, plan->forward_sums[l], layer->panels, FG_FORWARD_SUMS, s);
-    row[FG_STATISTIC_act_mean] = sum[FG_SUM_OUTPUT] / entries;
-    row[FG_STATISTIC_act_rms] = sqrt(sum[FG_SUM_OUTPUT_SQUARED] / entries);
-    row[FG_STATISTIC_preact_rms] = sqrt(sum[FG_SUM_PREACTIVATION_SQUARED] / entries);
-    row[FG_STATISTIC_deriv_mean] = sum[FG_SUM_ABS_SLOPE] / entries;
-    row[FG_STATISTIC_saturated] = layer->slope_stored ? sum[FG_SUM_SATURATED] / entries : NAN;
+    const level_units outputs = forward_units(plan, l, plan->signal_exponents[l + 1]);
+    const level_units preactivations = forward_units(plan, l, plan->preactivation_exponents[l]);
+    const scaled output = add_scaled_units(plan, &outputs, FG_SUM_OUTPUT, 1);
+    const scaled rms = root_mean(output_square(plan, l + 1), entries);
+    const scaled z = root_mean(add_scaled_units(plan, &preactivations, FG_SUM_PREACTIVATION_SQUARED, 2), entries);
+    const int kept = kept_apart(rms.exponent), kept_of_z = kept_apart(z.exponent);
+    row[FG_STATISTIC_signal_exponent] = kept;
+    row[FG_STATISTIC_act_mean] = at_exponent(output, kept) / entries;
+    row[FG_STATISTIC_act_rms] = at_exponent(rms, kept);
+    row[FG_STATISTIC_preactivation_exponent] = kept_of_z;
+    row[FG_STATISTIC_preact_rms] = at_exponent(z, kept_of_z);
+    row[FG_STATISTIC_deriv_mean] = add_units(plan, &outputs, FG_SUM_ABS_SLOPE) / entries;
+    row[FG_STATISTIC_saturated] = layer->slope_stored ? add_units(plan, &outputs, FG_SUM_SATURATED) / entries : NAN;
 }
 
-/* The norms keep an exponent apart where they would not fit a double. */
+/* What the deltas of a layer say. */
+static void collect_deltas(const fg_plan *plan, int l, const fg_weight_sums *w, double *row) {
+    const scaled delta = root(delta_square(plan, l)), bias = {sqrt(w->bias_gradient), fg_gradient_exponent(plan, l, 1)};
+    const int kept = kept_apart(delta.exponent);
+    row[FG_STATISTIC_delta_exponent] = kept;
+    row[FG_STATISTIC_delta_norm] = at_exponent(delta, kept);
+    row[FG_STATISTIC_act_grad_norm] = at_exponent(root(output_gradient_square(plan, l)), kept);
+    row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? at_exponent(bias, kept) : NAN;
+}
+
 static void collect_gradients(const fg_plan *plan, int l, const fg_weight_sums *w, double *row) {
-    enum { FITS_A_DOUBLE = 900 };
-    const int exponent = plan->exponents[l + 1], kept = abs(exponent) > FITS_A_DOUBLE ? exponent : 0;
+    const scaled norm = {sqrt(w->gradient), fg_gradient_exponent(plan, l, 0)};
+    const scaled largest = {isnan(w->gradient) ? NAN : largest_gradient(plan, l), norm.exponent};
+    const int kept = kept_apart(norm.exponent);
     row[FG_STATISTIC_gradient_exponent] = kept;
-    row[FG_STATISTIC_delta_norm] = ldexp(sqrt(fg_delta_square(plan, l)), exponent - kept);
-    row[FG_STATISTIC_act_grad_norm] = output_gradient_norm(plan, l, kept);
-    row[FG_STATISTIC_grad_norm] = ldexp(sqrt(w->gradient), exponent - kept);
-    row[FG_STATISTIC_grad_max] = isnan(w->gradient) ? NAN : ldexp(largest_gradient(plan, l), exponent - kept);
-    row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? ldexp(sqrt(w->bias_gradient), exponent - kept) : NAN;
+    row[FG_STATISTIC_grad_norm] = at_exponent(norm, kept);
+    row[FG_STATISTIC_grad_max] = at_exponent(largest, kept);
 }
 
 void fg_collect_statistics(const fg_plan *plan, double *statistics) {
@@ -104,6 +175,7 @@ void fg_collect_statistics(const fg_plan *plan, double *statistics) {
         const fg_weight_sums w = fg_sum_weight_units(plan, l);
         double row[FG_STATISTICS];
         collect_forward(plan, l, row);
+        collect_deltas(plan, l, &w, row);
         collect_gradients(plan, l, &w, row);
         row[FG_STATISTIC_weight_norm] = sqrt(w.weight);
         row[FG_STATISTIC_update_norm] = sqrt(w.update);

@@ -62,10 +62,14 @@ static void run_backward_data(pass *p, fg_member me) {
 /* Every block of every level has been computed. */
 static void run_alignment(pass *p, fg_member me) {
     fg_plan *plan = p->plan;
-    for (int level = lowest_level(plan); level <= plan->net->layers; level++) {
-        const int exponent = fg_align_blocks(plan, level, fg_share_rows(plan, me));
-        if (me.thread == 0)
-            plan->exponents[level] = exponent;
+    for (int l = 0; l < plan->net->layers; l++) {
+        int signal, delta;
+        fg_align_layer(plan, l, fg_share_rows(plan, me), &signal, &delta);
+        if (me.thread == 0) {
+            plan->common_signal[l] = signal;
+            plan->common_delta[l] = delta;
+            plan->aligned = 1;
+        }
     }
 }
 
@@ -82,11 +86,16 @@ static void run_backward_weights(pass *p, int trial, fg_member me) {
         }
 }
 
-static double total_loss(const fg_plan *plan) {
-    double total = 0.0;
-    for (int64_t b = 0; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++)
-        total += plan->losses[b];
-    return total;
+/* The largest exponent is the batch's. */
+static void add_losses(fg_plan *plan) {
+    const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
+    plan->loss = 0.0;
+    plan->loss_exponent = plan->loss_exponents[0];
+    for (int64_t b = 1; b < blocks; b++)
+        if (plan->loss_exponents[b] > plan->loss_exponent)
+            plan->loss_exponent = plan->loss_exponents[b];
+    for (int64_t b = 0; b < blocks; b++)
+        plan->loss += ldexp(plan->losses[b], plan->loss_exponents[b] - plan->loss_exponent);
 }
 
 static void run_updates(pass *p, fg_member me) {
@@ -117,7 +126,8 @@ static void run_pass(void *context, int thread, int threads, fg_team *team) {
     if (p->then == ALL_GRADIENTS)
         run_alignment(p, me);
     if (thread == 0) {
-        p->loss_value = total_loss(p->plan);
+        add_losses(p->plan);
+        p->loss_value = ldexp(p->plan->loss, p->plan->loss_exponent);
         p->verdict = p->optimizer ? fg_judge_step(p->plan, p->optimizer, p->loss_value) : FG_APPLY;
     }
     fg_barrier(team);
@@ -140,17 +150,11 @@ static void execute(pass *p, int64_t rows) {
     assert(rows >= 1 && rows <= p->plan->capacity);
     p->plan->rows = rows;
     p->plan->measured = p->measured;
+    p->plan->aligned = 0;
     fg_reset_counters(p->plan);
     fg_run(threads_for(p), run_pass, p);
     assert(fg_allocations() == allocations_before);
     (void)allocations_before;
-}
-
-/* Copies `columns` columns of a level's rows to a plain matrix. */
-static void copy_level(const fg_plan *plan, void *const *levels, int level, int64_t columns, void *out) {
-    const size_t bytes = (size_t)columns * plan->net->element_size;
-    for (int64_t r = 0; r < plan->rows; r++)
-        memcpy((char *)out + (size_t)r * bytes, fg_at(plan->net, levels[level], r * plan->strides[level]), bytes);
 }
 
 void fg_plan_forward(fg_plan *plan, const fg_batch *batch, void *outputs) {
@@ -208,33 +212,5 @@ void fg_plan_backward(fg_plan *plan, const void *output_gradient) {
     pass p = {.plan = plan, .batch = &batch, .loss = FG_LOSS_inner_product, .then = ALL_GRADIENTS, .measured = 1};
     const fg_fpenv caller = fg_fpenv_enter();
     execute(&p, plan->rows);
-    fg_fpenv_leave(caller);
-}
-
-int fg_plan_exponent(const fg_plan *plan, int l) { return plan->exponents[l + 1]; }
-
-void fg_plan_get_weight_gradient(const fg_plan *plan, int l, void *out) {
-    fg_unpack(plan->net, l, plan->gradients[l], 0, plan->net->layer[l].fan_in, out);
-}
-
-void fg_plan_get_bias_gradient(const fg_plan *plan, int l, void *out) {
-    fg_unpack(plan->net, l, plan->gradients[l], plan->net->layer[l].fan_in, plan->net->has_bias, out);
-}
-
-void fg_plan_get_input_gradient(const fg_plan *plan, void *out) {
-    copy_level(plan, plan->deltas, 0, plan->net->layer[0].fan_in, out);
-}
-
-void fg_plan_get_activation(const fg_plan *plan, int l, void *out) {
-    copy_level(plan, plan->activations, l + 1, plan->net->layer[l].fan_out, out);
-}
-
-void fg_plan_get_delta(const fg_plan *plan, int l, void *out) {
-    copy_level(plan, plan->deltas, l + 1, plan->net->layer[l].fan_out, out);
-}
-
-void fg_plan_get_statistics(const fg_plan *plan, double *statistics) {
-    const fg_fpenv caller = fg_fpenv_enter();
-    fg_collect_statistics(plan, statistics);
     fg_fpenv_leave(caller);
 }

@@ -27,9 +27,7 @@ static int numbers_are_certain(const fg_optimizer_config *c, const bounds *b) {
 static int gradients_are_certain(const fg_plan *plan, const bounds *b) {
     const double limit = ldexp(1.0, 2 * b->gradient);
     for (int l = 0; l < plan->net->layers; l++)
-        if (!((fg_output_square(plan, l) + (double)plan->rows) *
-                  ldexp(fg_delta_square(plan, l), 2 * plan->exponents[l + 1]) <=
-              limit))
+        if (!((fg_output_square(plan, l) + (double)plan->rows) * fg_delta_square(plan, l) <= limit))
             return 0;
     return 1;
 }

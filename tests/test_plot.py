@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from fastgrad import plot
-from fastgrad.telemetry import RECORD, History
+from fastgrad.telemetry import RECORD, STATISTICS, History
 
 GREY, RED = (212, 212, 212, 255), (227, 52, 47, 255)
 
@@ -22,7 +22,7 @@ def history(grad_norm):
     grad_norm = np.asarray(grad_norm, dtype=np.float64)
     steps, layers = grad_norm.shape
     statistics = np.ones((steps, len(RECORD), layers))
-    statistics[:, RECORD.index("gradient_exponent")] = 0.0
+    statistics[:, len(STATISTICS) :] = 0.0
     statistics[:, RECORD.index("grad_norm")] = grad_norm
     run = History(layers)
     run.append_chunk(np.ones(steps), statistics)
@@ -150,7 +150,7 @@ def test_matplotlib_is_imported_late_and_pyplot_never():
 import sys
 import numpy as np
 from fastgrad import plot
-from fastgrad.telemetry import RECORD, History
+from fastgrad.telemetry import RECORD, STATISTICS, History
 assert not any(name.startswith("matplotlib") for name in sys.modules)
 run = History(2)
 run.append_chunk(np.ones(1), np.ones((1, len(RECORD), 2)))

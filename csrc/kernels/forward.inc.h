@@ -22,6 +22,7 @@ typedef void activation_function(vec z, vec *a, vec *slope);
 typedef struct {
     vec output, squares, slope, saturated;
     tally preactivation;
+    const real *late_bias; /* [vecs * lanes], added after the product; or NULL */
 } forward_lanes;
 
 ALWAYS_INLINE void finish_forward(activation_function activate, const int measured,
@@ -73,7 +74,7 @@ ALWAYS_INLINE void finish_forward(activation_function activate, const int measur
 
 typedef void forward_epilogue(const struct fg_linear_forward_args *, int64_t row, int height, const vec *tile,
                               forward_lanes *);
-#define FG_ACTIVATION(name, is_piecewise, slope_below, steepest)                                                       \
+#define FG_ACTIVATION(name, form, slope_below, steepest)                                                               \
     static __attribute__((noinline)) void finish_##name(const struct fg_linear_forward_args *p, int64_t row,           \
                                                         int height, const vec *tile, forward_lanes *sums) {            \
         finish_forward(activate_##name, 0, p, row, height, tile, sums);                                                \
@@ -86,11 +87,21 @@ typedef void forward_epilogue(const struct fg_linear_forward_args *, int64_t row
 #undef FG_ACTIVATION
 
 static forward_epilogue *const forward_epilogues[FG_ACTIVATIONS][2] = {
-#define FG_ACTIVATION(name, is_piecewise, slope_below, steepest)                                                       \
-    [FG_ACTIVATION_##name] = {finish_##name, measure_##name},
+#define FG_ACTIVATION(name, form, slope_below, steepest) [FG_ACTIVATION_##name] = {finish_##name, measure_##name},
 #include "../activations.def"
 #undef FG_ACTIVATION
 };
+
+static inline void clear_lanes(forward_lanes *lanes) {
+    *lanes = (forward_lanes){.output = v_zero(), .squares = v_zero(), .slope = v_zero(), .saturated = v_zero()};
+    tally_clear(&lanes->preactivation);
+}
+
+#include "scaled_forward.inc.h"
+
+static inline int is_scaled(const struct fg_linear_forward_args *p) {
+    return (p->exponents.input | p->exponents.output) != 0;
+}
 
 ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, pass now,
                                 const struct fg_linear_forward_args *p, vec *unit, forward_lanes *sums) {
@@ -100,7 +111,7 @@ ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, p
             input + now.first, p->input_stride, 1, (const real *)p->weights + now.first * vecs * LANES, vecs * LANES,
             p->ahead);
     if (now.last)
-        forward_epilogues[p->activation][p->measured](p, row, height, tile, sums);
+        (is_scaled(p) ? finish_scaled : forward_epilogues[p->activation][p->measured])(p, row, height, tile, sums);
 }
 
 #define DEFINE_FORWARD(vecs)                                                                                           \
@@ -135,9 +146,15 @@ static void store_forward_sums(const struct fg_linear_forward_args *p, const for
 }
 
 static void linear_forward(const struct fg_linear_forward_args *p) {
-    forward_lanes lanes = {.output = v_zero(), .squares = v_zero(), .slope = v_zero(), .saturated = v_zero()};
-    tally_clear(&lanes.preactivation);
+    forward_lanes lanes;
+    struct fg_linear_forward_args scaled;
+    real bias[PANEL_VECS * LANES];
+    clear_lanes(&lanes);
+    if (__builtin_expect(is_scaled(p) && p->bias, 0)) {
+        scaled = *p;
+        scale_bias(&scaled, bias, &lanes);
+        p = &scaled;
+    }
     FOR_PANEL_WIDTH(p->vecs, forward_panel, p, &lanes);
-    if (p->sums)
-        store_forward_sums(p, &lanes);
+    store_forward_sums(p, &lanes);
 }

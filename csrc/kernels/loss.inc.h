@@ -8,6 +8,17 @@ typedef struct {
     tally delta, output_gradient;
 } loss_squares;
 
+static inline vec times_power(vec x, int exponent) {
+    return __builtin_expect(exponent != 0, 0) ? v_scale2(x, v_set1((real)exponent)) : x;
+}
+
+/* Between outputs as they meet the targets and numbers of true size. */
+static inline vec true_size(const struct fg_loss_args *p, vec x) { return times_power(x, p->exponent); }
+static inline vec as_outputs(const struct fg_loss_args *p, vec x) { return times_power(x, -p->exponent); }
+static inline vec output_at(const struct fg_loss_args *p, const real *row, int64_t c) {
+    return times_power(v_load(row + c), p->shift);
+}
+
 /* Writes delta = gradient * f' for LANES columns from c, of which n are true. */
 static inline void store_delta(const struct fg_loss_args *p, int64_t row, int64_t c, int n, vec gradient,
                                loss_squares *t) {
@@ -20,9 +31,10 @@ static inline void store_delta(const struct fg_loss_args *p, int64_t row, int64_
 }
 
 /* Losses that are a sum over elements. terms_<loss> gives the gradient, and two factors whose product is the value:
- * their product is taken in float64, where it cannot overflow. */
-ALWAYS_INLINE void terms_mse(vec a, vec y, vec *gradient, vec *p, vec *q) {
-    *p = *q = a - y;
+ * their product is taken in float64, where it cannot overflow. Outputs, the value and mse's gradient are as the exponent
+ * has it, all else is of true size. */
+ALWAYS_INLINE void terms_mse(const struct fg_loss_args *args, vec a, vec y, vec *gradient, vec *p, vec *q) {
+    *p = *q = a - as_outputs(args, y);
     *gradient = *p + *p;
 }
 
@@ -30,35 +42,39 @@ static inline vec sign_of(vec x) {
     return v_select(v_lt(v_zero(), x), v_set1(1), v_select(v_lt(x, v_zero()), v_set1(-1), v_zero()));
 }
 
-ALWAYS_INLINE void terms_mae(vec a, vec y, vec *gradient, vec *p, vec *q) {
-    *p = v_abs(a - y);
+ALWAYS_INLINE void terms_mae(const struct fg_loss_args *args, vec a, vec y, vec *gradient, vec *p, vec *q) {
+    const vec d = a - as_outputs(args, y);
+    *p = v_abs(d);
     *q = v_set1(1);
-    *gradient = sign_of(a - y);
+    *gradient = sign_of(d);
 }
 
 /* delta = 1: with c = min(|d|, 1) both branches are c * (|d| - c / 2). */
-ALWAYS_INLINE void terms_huber(vec a, vec y, vec *gradient, vec *p, vec *q) {
-    const vec size = v_abs(a - y);
-    *p = v_min(size, v_set1(1));
-    *q = size - v_set1((real)0.5) * *p;
-    *gradient = v_copysign(*p, a - y);
+ALWAYS_INLINE void terms_huber(const struct fg_loss_args *args, vec a, vec y, vec *gradient, vec *p, vec *q) {
+    const vec d = a - as_outputs(args, y), size = v_abs(d);
+    *p = v_min(true_size(args, size), v_set1(1));
+    *q = size - as_outputs(args, v_set1((real)0.5) * *p);
+    *gradient = v_copysign(*p, d);
 }
 
 /* max(z, 0) - z y + log(1 + exp(-|z|)), and sigmoid(z) - y written so that neither tail cancels. */
-ALWAYS_INLINE void terms_binary_cross_entropy(vec z, vec y, vec *gradient, vec *p, vec *q) {
-    const vec one = v_set1(1), t = v_exp_nonpositive(v_zero() - v_abs(z)), large = one / (one + t), small = t * large;
+ALWAYS_INLINE void terms_binary_cross_entropy(const struct fg_loss_args *args, vec z, vec y, vec *gradient, vec *p,
+                                              vec *q) {
+    const vec one = v_set1(1), t = v_exp_nonpositive(v_zero() - v_abs(true_size(args, z)));
+    const vec large = one / (one + t), small = t * large;
     const mask positive = v_lt(v_zero(), z);
     *gradient = v_select(positive, large, small) * (one - y) - v_select(positive, small, large) * y;
-    *p = v_select(positive, z * (one - y), v_zero() - z * y) + v_log1p(t);
+    *p = v_select(positive, z * (one - y), v_zero() - z * y) + as_outputs(args, v_log1p(t));
     *q = one;
 }
 
-ALWAYS_INLINE void terms_inner_product(vec a, vec y, vec *gradient, vec *p, vec *q) {
+ALWAYS_INLINE void terms_inner_product(const struct fg_loss_args *args, vec a, vec y, vec *gradient, vec *p, vec *q) {
+    (void)args;
     *gradient = *p = y;
     *q = a;
 }
 
-typedef void terms_function(vec a, vec y, vec *gradient, vec *p, vec *q);
+typedef void terms_function(const struct fg_loss_args *, vec a, vec y, vec *gradient, vec *p, vec *q);
 
 ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_args *p, int64_t row, row_tally *value,
                                     loss_squares *squares) {
@@ -67,11 +83,15 @@ ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_a
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
         vec gradient, left, right;
-        terms(v_load(a + c), v_load_n(y + c, n), &gradient, &left, &right);
+        terms(p, output_at(p, a, c), v_load_n(y + c, n), &gradient, &left, &right);
         tally_add_product(row_at(value, c), v_select(m_first(n), left, v_zero()),
                           v_select(m_first(n), right, v_zero()));
         store_delta(p, row, c, n, gradient * v_set1((real)p->scale), squares);
     }
+}
+
+static inline vec error_at(const struct fg_loss_args *p, const real *a, const real *y, int64_t c, int n) {
+    return output_at(p, a, c) - as_outputs(p, v_load_n(y + c, n));
 }
 
 /* ||a - y||, its largest component taken out first so that no square leaves the range; the gradient is 0 at a = y. */
@@ -83,21 +103,21 @@ static double loss_l2_norm(const struct fg_loss_args *p, int64_t row, loss_squar
     double length;
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
-        largest = v_max(v_select(m_first(n), v_abs(v_load(a + c) - v_load_n(y + c, n)), v_zero()), largest);
+        largest = v_max(v_select(m_first(n), v_abs(error_at(p, a, y, c, n)), v_zero()), largest);
     }
     unit = v_set1(v_max_lane(largest));
     unit = v_select(v_lt(v_zero(), unit), unit, v_set1(1));
     row_clear(&sum);
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
-        const vec part = v_select(m_first(n), (v_load(a + c) - v_load_n(y + c, n)) / unit, v_zero());
+        const vec part = v_select(m_first(n), error_at(p, a, y, c, n) / unit, v_zero());
         tally_add_product(row_at(&sum, c), part, part);
     }
     length = sqrt(row_total(&sum));
     inverse = v_set1((real)(length > 0.0 ? p->scale / length : 0.0));
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
-        store_delta(p, row, c, n, (v_load(a + c) - v_load_n(y + c, n)) / unit * inverse, squares);
+        store_delta(p, row, c, n, error_at(p, a, y, c, n) / unit * inverse, squares);
     }
     return length * (double)v_max_lane(largest);
 }
@@ -144,13 +164,14 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, loss
     else
         s.y = (const real *)p->batch->targets + sample * p->columns;
     find_largest(p, &s);
-    largest = v_set1(s.largest);
+    largest = times_power(v_set1(s.largest), p->shift);
     row_clear(&rest_sum);
     row_clear(&target_sum);
     row_clear(&distance_sum);
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
-        const vec z = v_load(s.z + c), y = targets_at(&s, c, n), e = v_exp_nonpositive(z - largest);
+        const vec z = output_at(p, s.z, c), y = targets_at(&s, c, n);
+        const vec e = v_exp_nonpositive(true_size(p, z - largest));
         v_store(exponentials + c, e);
         tally_add(row_at(&rest_sum, c), v_select(m_and(m_first(n), m_not(column_is(s.top, c))), e, v_zero()));
         tally_add(row_at(&target_sum, c), y);
@@ -167,7 +188,7 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, loss
         const vec complement = v_select(column_is(s.top, c), rest_share, v_set1(1) - probability);
         store_delta(p, row, c, n, (probability * (all_targets - y) - y * complement) * v_set1((real)p->scale), squares);
     }
-    return row_total(&target_sum) * log_sum + row_total(&distance_sum);
+    return ldexp(row_total(&target_sum) * log_sum, -p->exponent) + row_total(&distance_sum);
 }
 
 static void loss(const struct fg_loss_args *p) {

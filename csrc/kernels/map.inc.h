@@ -17,7 +17,7 @@ static void unary(const struct fg_unary_args *p) {
 
 static void activation(const struct fg_activation_args *p) {
     static activation_function *const functions[FG_ACTIVATIONS] = {
-#define FG_ACTIVATION(name, is_piecewise, slope_below, steepest) [FG_ACTIVATION_##name] = activate_##name,
+#define FG_ACTIVATION(name, form, slope_below, steepest) [FG_ACTIVATION_##name] = activate_##name,
 #include "../activations.def"
 #undef FG_ACTIVATION
     };

@@ -207,11 +207,17 @@ cdef class Plan:
             with nogil:
                 fg_plan_backward(self.handle, g.view.buf)
 
-    def exponents(self):
-        """The powers of two by which what the next three give is to be multiplied: the input's, then each layer's."""
+    def log10_loss(self):
+        """log10 of the magnitude of the loss of the last pass, at any size."""
+        with self.network.lock:
+            self.require(self.rows, FG_TRAINING)
+            return fg_plan_log10_loss(self.handle)
+
+    def exponents(self, bint of_bias):
+        """For each layer the power of two by which what the next two give is to be multiplied."""
         with self.network.lock:
             self.require(self.rows, FG_GRADIENTS)
-            return [fg_plan_exponent(self.handle, layer) for layer in range(-1, self.network.layers)]
+            return [fg_plan_exponent(self.handle, layer, of_bias) for layer in range(self.network.layers)]
 
     def weight_gradient(self, int layer, object out):
         cdef Pinned pinned = self.network.matrix(layer, out, True)

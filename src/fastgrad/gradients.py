@@ -1,5 +1,6 @@
 """Gradients of a loss with respect to everything, as plain arrays."""
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -28,12 +29,15 @@ class Gradients:
     log10_norm : (layers,) float64 array
         log10 of the Frobenius norm of each dL/dW_l, far beyond the range of the dtype; -inf for zero. In float64 a
         gradient whose squares leave the range within a single layer reads -inf or inf too.
+    log10_loss : float
+        log10 of the loss's magnitude, likewise; nan after `MLP.backward`, which knows no loss.
     """
 
     weights: list[Array]
     biases: list[Array]
     input: Array
     log10_norm: npt.NDArray[np.float64]
+    log10_loss: float
     _scaled: list[tuple[Array, int]]
 
     def scaled(self, layer: int) -> tuple[Array, int]:
@@ -47,14 +51,14 @@ class Gradients:
         return self._scaled[layer]
 
 
-def read_gradients(plan: _core.Plan) -> Gradients:
-    """Copy the gradients out of a plan that has just run backward."""
+def read_gradients(plan: _core.Plan, *, of_loss: bool) -> Gradients:
+    """Copy the gradients out of a plan that has just run backward, from a loss that it computed or not."""
     net = plan.network
     weights: list[Array] = [np.empty(shape, net.dtype) for shape in pairwise(net.sizes)]
     biases: list[Array] = [np.empty(width, net.dtype) for width in net.sizes[1:]] if net.has_bias else []
     inputs = np.empty((plan.rows, net.sizes[0]), net.dtype)
     record = np.empty((len(RECORD), net.layers))
-    exponents = plan.exponents()
+    exponents, bias_exponents = plan.exponents(False), plan.exponents(True)
     for layer, array in enumerate(weights):
         plan.weight_gradient(layer, array)
     for layer, array in enumerate(biases):
@@ -62,11 +66,12 @@ def read_gradients(plan: _core.Plan) -> Gradients:
     plan.input_gradient(inputs)
     plan.statistics(record)
     return Gradients(
-        [_times_power(array, exponent) for array, exponent in zip(weights, exponents[1:], strict=True)],
-        [_times_power(array, exponent) for array, exponent in zip(biases, exponents[1:], strict=False)],
-        _times_power(inputs, exponents[0]),
+        [_times_power(array, exponent) for array, exponent in zip(weights, exponents, strict=True)],
+        [_times_power(array, exponent) for array, exponent in zip(biases, bias_exponents, strict=False)],
+        inputs,
         LayerStats(record, 0).log10("grad_norm"),
-        list(zip(weights, exponents[1:], strict=True)),
+        plan.log10_loss() if of_loss else math.nan,
+        list(zip(weights, exponents, strict=True)),
     )
 
 

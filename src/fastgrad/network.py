@@ -267,7 +267,7 @@ class MLP:
                 raise ValueError(f"dL_doutput: got {len(gradient)} rows, wants {self._gradients.rows} as forward had")
             self._can_backward = False
             self._gradients.backward(gradient)
-            return read_gradients(self._gradients)
+            return read_gradients(self._gradients, of_loss=False)
 
     def gradients(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> tuple[float, Gradients]:
         """Return the loss of a batch and its gradients, changing nothing.
@@ -292,7 +292,7 @@ class MLP:
         with self._network.lock:
             self._can_backward = False
             value = self._gradients.gradients(inputs, targets, loss)
-            return value, read_gradients(self._gradients)
+            return value, read_gradients(self._gradients, of_loss=True)
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
         """Return the loss of X and y as one batch, changing nothing; arguments and errors as in `gradients`."""

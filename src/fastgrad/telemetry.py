@@ -33,14 +33,25 @@ MEANINGS = {
 
 STATISTICS = tuple(MEANINGS)
 
-RECORD = (*STATISTICS, "gradient_exponent")
-"""The rows of a record as the engine writes it: the norms named in `SCALED` are what stands there times
-2**gradient_exponent, which is 0 unless they lie outside 2**+-900, near the end of float64's range."""
+SCALED = {
+    "act_mean": "signal_exponent",
+    "act_rms": "signal_exponent",
+    "preact_rms": "preactivation_exponent",
+    "delta_norm": "delta_exponent",
+    "act_grad_norm": "delta_exponent",
+    "bias_grad_norm": "delta_exponent",
+    "grad_norm": "gradient_exponent",
+    "grad_max": "gradient_exponent",
+}
+"""Statistics that are what stands in a record times 2 to the row named here, which is 0 unless they come near the end of
+float64's range."""
 
-SCALED = ("delta_norm", "act_grad_norm", "grad_norm", "grad_max", "bias_grad_norm")
+RECORD = (*STATISTICS, *dict.fromkeys(SCALED.values()))
+"""The rows of a record as the engine writes it."""
 
 _INDEX = {name: index for index, name in enumerate(STATISTICS)}
-_SCALED_ROWS = [_INDEX[name] for name in SCALED]
+_SCALED_ROWS = {_INDEX[name]: RECORD.index(exponent) for name, exponent in SCALED.items()}
+_EXPONENTS = slice(len(STATISTICS), None)
 _LOG10_2 = math.log10(2.0)
 _LOG10_SMALLEST, _LOG10_LARGEST = (math.log10(end) for end in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
@@ -355,24 +366,26 @@ def _true(values: Array, exponents: Array) -> Array:
 
 def _statistic(record: Array, name: str) -> Array:
     """Return (..., layers) of a record (..., len(RECORD), layers)."""
-    row = record[..., _index(name), :]
-    return _true(row, record[..., -1, :]) if name in SCALED else row
+    row = _index(name)
+    return _true(record[..., row, :], record[..., _SCALED_ROWS[row], :]) if name in SCALED else record[..., row, :]
 
 
 def _values(record: Array) -> Array:
     """Return all statistics of a record (len(RECORD), layers), a view where that is possible."""
-    values, exponents = record[:-1], record[-1]
-    if not exponents.any():
+    values = record[: len(STATISTICS)]
+    if not record[_EXPONENTS].any():
         return values
     values = values.copy()
-    values[_SCALED_ROWS] = _true(values[_SCALED_ROWS], exponents)
+    for row, exponent in _SCALED_ROWS.items():
+        values[row] = _true(values[row], record[exponent])
     return _read_only(values)
 
 
 def _log10_magnitude(record: Array, name: str) -> Array:
+    row = _index(name)
     with np.errstate(divide="ignore"):
-        log10 = np.log10(np.abs(record[..., _index(name), :]))
-    return _read_only(log10 + record[..., -1, :] * _LOG10_2 if name in SCALED else log10)
+        log10 = np.log10(np.abs(record[..., row, :]))
+    return _read_only(log10 + record[..., _SCALED_ROWS[row], :] * _LOG10_2 if name in SCALED else log10)
 
 
 def _require_float64(name: str, array: object, shape: tuple[int | str, ...]) -> None:

@@ -107,6 +107,7 @@ static void forward_case(const fg_kernels *k, int64_t rows, int vecs) {
                                           .bias = has_bias ? bias.data : NULL,
                                           .output = z.data,
                                           .output_stride = stride,
+                                          .sums = sums,
                                           .ahead = &ahead};
     CASE("%s %s forward, %d rows x %d, depth %d", fg_isa_name(k->isa), real_name(k->dtype), (int)rows, (int)columns,
          (int)depth);
@@ -116,7 +117,6 @@ static void forward_case(const fg_kernels *k, int64_t rows, int vecs) {
     args.activation = (fg_activation)random_between(0, FG_ACTIVATIONS - 1);
     args.output = output.data;
     args.slope = slope.data = random_between(0, 1) ? slope.data : NULL;
-    args.sums = sums;
     args.measured = (int)random_between(0, 1);
     sums[FG_SUM_OUTPUT] = sums[FG_SUM_ABS_SLOPE] = sums[FG_SUM_SATURATED] = -1.0;
     args.saturation = saturation_of(args.activation);

@@ -1,0 +1,158 @@
+"""Forward signals far outside the range of their dtype: every norm of every layer, forward and backward.
+
+The oracle is a forward and a backward pass in float64 whose levels carry an exact power of two each; mpmath checks it.
+"""
+
+import mpmath
+import numpy as np
+import pytest
+from support import DTYPES, ISAS
+
+import fastgrad as fg
+from fastgrad import reference
+
+TOLERANCE = {"float32": 1e-6, "float64": 1e-9}
+LOG10_2 = np.log10(2.0)
+HOMOGENEOUS = ("identity", "relu", "leaky_relu")
+THROUGH_ZERO = ("tanh", "elu", "selu", "gelu", "gelu_tanh", "silu", "mish")
+
+
+def split(x, exponent=0):
+    """Return x * 2**exponent as (m, e), x * 2**exponent = m * 2**e, with the largest |m| in [0.5, 1)."""
+    largest = np.max(np.abs(x))
+    shift = int(np.frexp(largest)[1]) if largest > 0 else 0
+    return np.ldexp(x, -shift), exponent + shift
+
+
+def log10_of(value, exponent):
+    with np.errstate(divide="ignore"):
+        return np.log10(value) + exponent * LOG10_2
+
+
+def log10_rms(m, exponent):
+    return log10_of(np.sqrt(np.mean(m**2)), exponent)
+
+
+def activated(name, z, exponent):
+    """Return f(z * 2**exponent) as (m, e), and f' there."""
+    function = reference.ACTIVATIONS[name]
+    if name in HOMOGENEOUS:
+        return *split(function.value(z), exponent), function.slope(z)
+    with np.errstate(under="ignore"):
+        true = np.ldexp(z, exponent)
+    if name in THROUGH_ZERO and exponent < -200:
+        near = np.copysign(1e-30, z) * (z != 0)
+        return *split(z * function.slope(near), exponent), function.slope(near)
+    return *split(function.value(true)), function.slope(true)
+
+
+def oracle(net, X, y):
+    """Return log10 of the mean squared error and of act_rms, preact_rms, delta_norm and grad_norm of each layer."""
+    weights = [np.asarray(w, np.float64) for w in net.weights]
+    biases = [np.asarray(b, np.float64) for b in net.biases] or [np.zeros(w.shape[1]) for w in weights]
+    levels, slopes = [split(np.asarray(X, np.float64))], []
+    found = {name: [] for name in ("act_rms", "preact_rms", "delta_norm", "grad_norm")}
+    for w, b, name in zip(weights, biases, net.activations, strict=True):
+        m, e = levels[-1]
+        up = max(e, int(np.frexp(np.max(np.abs(b)))[1])) if b.any() else e
+        z = np.ldexp(m @ w, e - up) + np.ldexp(b, -up)
+        found["preact_rms"].append(log10_rms(z, up))
+        a, e, slope = activated(name, z, up)
+        found["act_rms"].append(log10_rms(a, e))
+        levels.append((a, e))
+        slopes.append(slope)
+    m, e = levels[-1]
+    up = max(e, int(np.frexp(np.max(np.abs(y)))[1])) if np.any(y) else e
+    error, e = split(np.ldexp(m, e - up) - np.ldexp(y, -up), up)
+    found["loss"] = log10_of(np.mean(error**2), 2 * e)
+    delta, e = split(2.0 * error / y.size * slopes[-1], e)
+    for layer in reversed(range(len(weights))):
+        below, shift = levels[layer]
+        found["delta_norm"].append(log10_of(np.linalg.norm(delta), e))
+        found["grad_norm"].append(log10_of(np.linalg.norm(below.T @ delta), e + shift))
+        if layer:
+            slope, less = split(slopes[layer - 1])
+            delta, e = split((delta @ weights[layer].T) * slope, e + less)
+    found["delta_norm"].reverse()
+    found["grad_norm"].reverse()
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def off(log10_got, log10_wanted):
+    """Return the largest relative difference of the values behind the logarithms; equal infinities do not differ."""
+    got, wanted = np.asarray(log10_got), np.asarray(log10_wanted)
+    difference = np.where(got == wanted, 0.0, got - np.where(np.isinf(wanted), np.nan, wanted))
+    return np.max(np.abs(np.expm1(difference * np.log(10.0))))
+
+
+def network(activation, layers, gain, dtype, isa, seed, bias=0.0, width=(3, 24), rows=None):
+    """Return a network of orthogonal weights times `gain`, and a batch; the square ones of its products keep norms."""
+    rng = np.random.default_rng(seed)
+    widths = [int(w) for w in np.sort(rng.integers(*width, size=layers + 1))]
+    with fg.force_isa(isa):
+        net = fg.MLP(
+            widths, activation=activation, output_activation=activation, init="orthogonal", dtype=dtype, seed=seed
+        )
+    for layer in range(layers):
+        net.weights[layer] = np.asarray(gain * net.weights[layer], dtype)
+        net.biases[layer] = (bias * rng.standard_normal(widths[layer + 1])).astype(dtype)
+    n = int(rng.integers(1, 70)) if rows is None else rows
+    X, y = rng.standard_normal((n, widths[0])), rng.standard_normal((n, widths[-1]))
+    return net, X.astype(dtype), y.astype(dtype)
+
+
+def check(net, X, y, *, step=True):
+    depth, dtype = len(net.weights), net.dtype
+    wanted = oracle(net, X, y.astype(np.float64))
+    tolerance = TOLERANCE[dtype] * (depth if dtype == "float32" else 1)
+    grads = net.gradients(X, y, loss="mse")[1]
+    assert off(grads.log10_norm, wanted["grad_norm"]) < tolerance
+    assert off(grads.log10_loss, wanted["loss"]) < 2 * tolerance
+    np.testing.assert_array_equal(np.isfinite(grads.log10_norm), np.isfinite(wanted["grad_norm"]))
+    if not step:
+        return wanted
+    trainer = fg.Trainer(net, "mse", fg.SGD(lr=0.0))
+    trainer.step(X, y)
+    for name in ("act_rms", "preact_rms", "delta_norm", "grad_norm"):
+        assert off(trainer.stats.log10(name), wanted[name]) < tolerance, name
+    return wanted
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", HOMOGENEOUS)
+@pytest.mark.parametrize(("layers", "gain"), [(20, 0.01), (100, 0.1), (300, 0.1), (1000, 0.3), (1000, 1.0)])
+def test_homogeneous_networks_that_vanish(layers, gain, activation, dtype, isa):
+    check(*network(activation, layers, gain, dtype, isa, seed=layers, bias=0.0))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", HOMOGENEOUS)
+@pytest.mark.parametrize(
+    ("layers", "gain", "bias"), [(20, 50.0, 0.0), (100, 10.0, 1.0), (1000, 3.0, 0.1), (1000, 4.0, 0.0)]
+)
+def test_homogeneous_networks_that_explode(layers, gain, bias, activation, dtype, isa):
+    net, X, y = network(activation, layers, gain, dtype, isa, seed=layers, bias=bias)
+    check(net, X, y, step=False)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", THROUGH_ZERO)
+@pytest.mark.parametrize("layers", [20, 150, 1000])
+def test_networks_through_zero_that_vanish(layers, activation, dtype, isa):
+    gain = {20: 0.01, 150: 0.5, 1000: 0.2}[layers]
+    check(*network(activation, layers, gain, dtype, isa, seed=layers))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("activation", [*HOMOGENEOUS, "tanh", "gelu", "sigmoid", "softplus"])
+@pytest.mark.parametrize("bias", [1e-30, 1e-8, 0.3])
+def test_biases_bring_a_vanishing_signal_back(bias, activation, dtype, isa):
+    """Some layers have biases, most have none: the signal vanishes far below a bias, and starts again from it."""
+    net, X, y = network(activation, 120, 0.05, dtype, isa, seed=4)
+    for layer in (30, 31, 70, 119):
+        net.biases[layer] = np.full(net.sizes[layer + 1], bias, dtype)
+    check(net, X, y)
