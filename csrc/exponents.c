@@ -2,11 +2,11 @@
  * signal may vanish or explode by any number of decades, either way, while what is stored stays where floating point is
  * exact.
  *
- * A block moves where the norm that is expected of the next level leaves 2^+-40, by a multiple of 2^STEP. Forward,
- * what is expected goes by the norm of the block; backward, by that times its mean f'. A signal that flows through a few
- * saturated units alone, or through weights below 1e-26, may be lost all the same. A power of two is exact, backward is
- * linear, and forward moves only where the activation commutes with it: so all values are those of a plain pass to the
- * bit wherever that neither under- nor overflows. */
+ * A block moves where the norm that is expected of the next level leaves 2^+-40, by a multiple of 2^STEP. Expected is
+ * the norm of the block times what weights of this norm do to a random vector, and backward times the mean f'. A signal
+ * that flows through a few saturated units alone, or that a single layer shrinks or raises by thirty decades, may be
+ * lost all the same. A power of two is exact, backward is linear, and forward moves only where the activation commutes
+ * with it: so all values are those of a plain pass to the bit wherever that neither under- nor overflows. */
 #include "exponents.h"
 #include "layout.h"
 #include <limits.h>
@@ -99,10 +99,17 @@ static int largest_bias(const fg_plan *plan, int l) {
     return largest;
 }
 
+/* What a layer's weights make of the norm of a random vector of so many components. */
+static double gain_of(const fg_layer *layer, int64_t components) {
+    const double gain = layer->weight_bound / sqrt((double)components);
+    return gain > 0.0 && isfinite(gain) ? gain : 1.0;
+}
+
 fg_signal_exponents fg_signal_move(const fg_plan *plan, int l, int64_t block) {
     const int input = plan->signal_exponents[l][block];
-    const int move = move_for(plan, sqrt(signal_square(plan, l, block)));
-    const fg_form form = plan->net->layer[l].form;
+    const fg_layer *layer = &plan->net->layer[l];
+    const int move = move_for(plan, sqrt(signal_square(plan, l, block)) * gain_of(layer, layer->fan_in));
+    const fg_form form = layer->form;
     fg_signal_exponents e = {input, input, input - move};
     if (input < 0) {
         const int least = least_beside(plan, largest_bias(plan, l));
@@ -175,7 +182,9 @@ static double mean_slope(const fg_plan *plan, int level, int64_t block) {
 }
 
 int fg_delta_move(const fg_plan *plan, int level, int64_t block) {
-    return move_for(plan, sqrt(delta_square(plan, level + 1, block)) * mean_slope(plan, level, block));
+    const fg_layer *layer = &plan->net->layer[level];
+    const double gain = gain_of(layer, layer->fan_out) * mean_slope(plan, level, block);
+    return move_for(plan, sqrt(delta_square(plan, level + 1, block)) * gain);
 }
 
 /* Of the blocks of a level: their largest exponent, and between which powers of two the norms of their true values lie.

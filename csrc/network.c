@@ -31,7 +31,6 @@ static fg_layer describe_layer(const fg_network *net, int64_t fan_in, int64_t fa
     layer.slope_stored = layer.form != FG_HOMOGENEOUS;
     layer.slope_below = traits[activation].slope_below;
     layer.saturation = layer.slope_stored ? SATURATED_SHARE * traits[activation].steepest : 0.0;
-    layer.norm_bound = INFINITY;
     layer.parameters = (size_t)(layer.depth * layer.vecs * net->kernels->lanes);
     return layer;
 }
@@ -98,8 +97,17 @@ void fg_unpack(const fg_network *net, int l, const void *packed, int64_t first, 
     for_each_piece(net, l, (void *)packed, first, rows, out, from_packed);
 }
 
+static double norm_of(const fg_network *net, int64_t n, const void *x) {
+    double square = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        const double e = net->kernels->dtype == FG_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+        square += e * e;
+    }
+    return sqrt(square);
+}
+
 void fg_network_set_weights(fg_network *net, int l, const void *weights) {
-    net->layer[l].norm_bound = INFINITY;
+    net->layer[l].weight_bound = norm_of(net, net->layer[l].fan_in * net->layer[l].fan_out, weights);
     fg_pack(net, l, net->layer[l].weights, 0, net->layer[l].fan_in, weights);
 }
 
@@ -108,7 +116,7 @@ void fg_network_get_weights(const fg_network *net, int l, void *weights) {
 }
 
 void fg_network_set_bias(fg_network *net, int l, const void *bias) {
-    net->layer[l].norm_bound = INFINITY;
+    net->layer[l].bias_bound = norm_of(net, net->layer[l].fan_out, bias);
     fg_pack(net, l, net->layer[l].weights, net->layer[l].fan_in, net->has_bias, bias);
 }
 

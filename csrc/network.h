@@ -16,7 +16,7 @@ typedef struct fg_layer {
     double saturation; /* an |f'| below it counts as saturated; 0 where that is not counted */
     size_t parameters; /* elements of `weights`: depth * vecs * lanes */
     void *weights;     /* packed, see kernels.h */
-    double norm_bound; /* no smaller than the norm of weights and bias; infinite where that is not known */
+    double weight_bound, bias_bound; /* no smaller than the norm of the weights, and of the bias; not far above */
 } fg_layer;
 
 struct fg_network {

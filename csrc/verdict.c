@@ -35,7 +35,7 @@ static int gradients_are_certain(const fg_plan *plan, const bounds *b) {
 static int weights_are_certain(const fg_network *net, const bounds *b) {
     const double limit = ldexp(1.0, b->weight);
     for (int l = 0; l < net->layers; l++)
-        if (!(net->layer[l].norm_bound <= limit))
+        if (!(net->layer[l].weight_bound + net->layer[l].bias_bound <= limit))
             return 0;
     return 1;
 }
@@ -59,11 +59,14 @@ fg_verdict fg_judge_trial(const fg_plan *plan) {
 
 void fg_remember_step(const fg_plan *plan) {
     for (int l = 0; l < plan->net->layers; l++) {
-        double weight = 0.0, update = 0.0;
+        fg_layer *layer = &plan->net->layer[l];
+        double weight[2] = {0.0}, update[2] = {0.0};
         for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++) {
-            weight += plan->unit[u].sums[FG_SUM_WEIGHT_SQUARED];
-            update += plan->unit[u].sums[FG_SUM_UPDATE_SQUARED];
+            const int of_bias = plan->unit[u].first == layer->fan_in;
+            weight[of_bias] += plan->unit[u].sums[FG_SUM_WEIGHT_SQUARED];
+            update[of_bias] += plan->unit[u].sums[FG_SUM_UPDATE_SQUARED];
         }
-        plan->net->layer[l].norm_bound = sqrt(weight) + sqrt(update);
+        layer->weight_bound = sqrt(weight[0]) + sqrt(update[0]);
+        layer->bias_bound = sqrt(weight[1]) + sqrt(update[1]);
     }
 }

@@ -6,7 +6,7 @@ The oracle is a forward and a backward pass in float64 whose levels carry an exa
 import mpmath
 import numpy as np
 import pytest
-from support import DTYPES, ISAS
+from support import DTYPES, ISAS, LOSS_CASES, draw_targets, single
 
 import fastgrad as fg
 from fastgrad import reference
@@ -118,32 +118,36 @@ def check(net, X, y, *, step=True):
     return wanted
 
 
-@pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("activation", HOMOGENEOUS)
-@pytest.mark.parametrize(("layers", "gain"), [(20, 0.01), (100, 0.1), (300, 0.1), (1000, 0.3), (1000, 1.0)])
-def test_homogeneous_networks_that_vanish(layers, gain, activation, dtype, isa):
-    check(*network(activation, layers, gain, dtype, isa, seed=layers, bias=0.0))
+KINDS = [(isa, dtype, layers) for isa in ISAS for dtype in DTYPES for layers in (20, 120)]
+KINDS += [(ISAS[-1], dtype, layers) for dtype in DTYPES for layers in (300, 1000)]
+VANISHING = {20: 0.01, 120: 0.1, 300: 0.1, 1000: 0.3}  # gain of the weights of so many layers
+EXPLODING = {20: 60.0, 120: 10.0, 300: 5.0, 1000: 4.0}
 
 
-@pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("isa", "dtype", "layers"), KINDS)
 @pytest.mark.parametrize("activation", HOMOGENEOUS)
-@pytest.mark.parametrize(
-    ("layers", "gain", "bias"), [(20, 50.0, 0.0), (100, 10.0, 1.0), (1000, 3.0, 0.1), (1000, 4.0, 0.0)]
-)
-def test_homogeneous_networks_that_explode(layers, gain, bias, activation, dtype, isa):
-    net, X, y = network(activation, layers, gain, dtype, isa, seed=layers, bias=bias)
+def test_homogeneous_networks_that_vanish(activation, layers, dtype, isa):
+    check(*network(activation, layers, VANISHING[layers], dtype, isa, seed=layers))
+
+
+@pytest.mark.parametrize(("isa", "dtype", "layers"), KINDS)
+@pytest.mark.parametrize("activation", HOMOGENEOUS)
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+def test_homogeneous_networks_that_explode(bias, activation, layers, dtype, isa):
+    net, X, y = network(activation, layers, EXPLODING[layers], dtype, isa, seed=layers, bias=bias)
     check(net, X, y, step=False)
 
 
-@pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("isa", "dtype", "layers"), KINDS)
 @pytest.mark.parametrize("activation", THROUGH_ZERO)
-@pytest.mark.parametrize("layers", [20, 150, 1000])
-def test_networks_through_zero_that_vanish(layers, activation, dtype, isa):
-    gain = {20: 0.01, 150: 0.5, 1000: 0.2}[layers]
-    check(*network(activation, layers, gain, dtype, isa, seed=layers))
+def test_networks_through_zero_that_vanish(activation, layers, dtype, isa):
+    check(*network(activation, layers, VANISHING[layers], dtype, isa, seed=layers))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_tanh_network_of_gain_one_half_and_150_layers_has_every_norm(dtype):
+    wanted = check(*network("tanh", 150, 0.5, dtype, ISAS[-1], seed=6))
+    assert wanted["act_rms"][-1] < -44
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -156,3 +160,86 @@ def test_biases_bring_a_vanishing_signal_back(bias, activation, dtype, isa):
     for layer in (30, 31, 70, 119):
         net.biases[layer] = np.full(net.sizes[layer + 1], bias, dtype)
     check(net, X, y)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("first", "gain"), [(2e15, 1.0), (3e30, 1.0), (1e-25, 1.0), (1e-35, 1.5)])
+def test_inputs_far_from_one(first, gain, dtype):
+    net, X, y = network("leaky_relu", 20, gain, dtype, ISAS[-1], seed=9, rows=40)
+    check(net, (first * X).astype(dtype), y, step=False)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1e-28, 1e-12, 1e12, 1e17])
+@pytest.mark.parametrize("activation", ["identity", "leaky_relu", "tanh", "elu"])
+def test_where_nothing_leaves_the_range_the_bits_are_those_of_a_plain_pass(activation, size, dtype, isa):
+    """The signal is so far from 1 that blocks move, but a plain pass neither under- nor overflows."""
+    net, X, y = network(activation, 4, 1.0, dtype, isa, seed=3, width=(5, 60), rows=50)
+    X = (size * X).astype(dtype)
+    for layer in range(4):
+        net.biases[layer] = (0.1 * size * np.arange(net.sizes[layer + 1])).astype(dtype)
+    levels, slopes = [X], []
+    g = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+    with fg.force_isa(isa):
+        for w, b, name in zip(net.weights, net.biases, net.activations, strict=True):
+            forward = fg.ops.forward(levels[-1], w, b, activation=name)
+            levels.append(forward.output)
+            slopes.append(forward.slope)
+        np.testing.assert_array_equal(net.forward(X), levels[-1])
+        np.testing.assert_array_equal(net.forward(X, training=True), levels[-1])
+        grads = net.backward(g)
+        delta = g * slopes[-1]
+        for layer in reversed(range(4)):
+            exact = fg.ops.backward_weights(levels[layer], delta)
+            np.testing.assert_array_equal(grads.weights[layer], exact.weights)
+            np.testing.assert_array_equal(grads.biases[layer], exact.bias)
+            if layer:
+                delta = fg.ops.backward_data(delta, net.weights[layer], slopes[layer - 1])[0]
+
+
+def test_blocks_of_very_different_signals_share_a_batch():
+    """One block of samples is 1e-60 of another, so they carry different exponents; the norms are those of all rows."""
+    net, X, y = network("identity", 30, 0.5, "float32", ISAS[-1], seed=12, rows=64)
+    X[16:32] *= np.float32(1e-30)
+    X[32:48] = 0.0
+    check(net, X, y)
+    y[:16] = 0.0
+    check(net, X, y)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("size", [1e-60, 1e-30, 1e-8, 1e8, 1e30, 1e60])
+@pytest.mark.parametrize(("loss", "kind"), LOSS_CASES)
+def test_losses_of_outputs_far_from_one(loss, kind, size, isa):
+    """float32 outputs of any size, against the reference in float64, which reaches further."""
+    rng = np.random.default_rng(7)
+    gain = np.float32(size ** (1 / 4))
+    with fg.force_isa(isa):
+        net = fg.MLP([5, 24, 24, 24, 7], activation="identity", init="orthogonal", bias=False, seed=1)
+    for layer in range(4):
+        net.weights[layer] = gain * net.weights[layer]
+    X, y = single(rng.standard_normal((40, 5))), draw_targets(rng, kind, 40, 7)
+    y[:16] = 0  # a block of which nothing is left but the outputs
+    weights = [np.asarray(w, np.float64) for w in net.weights]
+    exact = reference.gradients(weights, [np.zeros(w.shape[1]) for w in weights], X, y, net.activations, loss)
+    got, grads = net.gradients(X, y, loss=loss)
+    assert got == pytest.approx(exact.loss, rel=1e-5)
+    assert grads.log10_loss == pytest.approx(np.log10(exact.loss), rel=1e-6, abs=1e-6)
+    for layer, gradient in enumerate(exact.weights):
+        array, exponent = grads.scaled(layer)
+        true = np.ldexp(np.asarray(array, np.float64), exponent)
+        np.testing.assert_allclose(true, gradient, rtol=0, atol=2e-5 * np.max(np.abs(gradient)))
+
+
+def test_mpmath_agrees_with_the_oracle():
+    net, X, y = network("tanh", 60, 0.05, "float64", ISAS[-1], seed=2, rows=2)
+    with mpmath.workdps(120):
+        level, found = mpmath.matrix(X.tolist()), []
+        for w in net.weights:
+            level = (level * mpmath.matrix(np.asarray(w).tolist())).apply(mpmath.tanh)
+            found.append(float(mpmath.log10(mpmath.norm(level, 2) / mpmath.sqrt(level.rows * level.cols))))
+        loss = float(mpmath.log10(mpmath.norm(level - mpmath.matrix(y.tolist()), 2) ** 2 / y.size))
+    wanted = oracle(net, X, y)
+    assert off(wanted["act_rms"], np.array(found)) < 1e-12
+    assert off(wanted["loss"], loss) < 1e-12

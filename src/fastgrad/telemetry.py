@@ -43,8 +43,8 @@ SCALED = {
     "grad_norm": "gradient_exponent",
     "grad_max": "gradient_exponent",
 }
-"""Statistics that are what stands in a record times 2 to the row named here, which is 0 unless they come near the end of
-float64's range."""
+"""Statistics that are what stands in a record times 2 to the row named here, which is 0 unless they come near the end
+of float64's range."""
 
 RECORD = (*STATISTICS, *dict.fromkeys(SCALED.values()))
 """The rows of a record as the engine writes it."""
