@@ -12,7 +12,8 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from fastgrad import plot
-from fastgrad.telemetry import RECORD, History
+from fastgrad.history import History
+from fastgrad.telemetry import RECORD
 
 GREY, RED = (212, 212, 212, 255), (227, 52, 47, 255)
 
@@ -105,7 +106,7 @@ def test_a_thousand_layers_and_many_steps_are_thinned_by_steps_only(tmp_path):
     figure = plot.gradient_flow(falling(5000, 1000, 250.0), path=tmp_path / "flow.png")
     (panel,) = heat_maps(figure)
     assert pixels(panel).shape == (1000, 2500, 4)
-    assert panel.get_xlim() == (-0.5, 4999.5)
+    assert panel.get_xlim() == (-0.5, 4999.5)  # of which the record keeps every second
 
 
 @pytest.mark.parametrize(("decades", "marked"), [(250.0, True), (60.0, True), (30.0, False)])
@@ -150,7 +151,8 @@ def test_matplotlib_is_imported_late_and_pyplot_never():
 import sys
 import numpy as np
 from fastgrad import plot
-from fastgrad.telemetry import RECORD, History
+from fastgrad.history import History
+from fastgrad.telemetry import RECORD
 assert not any(name.startswith("matplotlib") for name in sys.modules)
 run = History(2)
 run.append_chunk(np.ones(1), np.ones((1, len(RECORD), 2)))
