@@ -43,9 +43,9 @@ class Rows:
         self._count = end
 
     def selected(self, chosen: npt.NDArray[np.bool_]) -> "Rows":
-        """Return the rows where `chosen`, (rows,), is true, in storage of their own."""
+        """Return those of the first len(chosen) rows where `chosen` is true, in storage of their own."""
         other = Rows(self._storage.shape[1:], self._storage.dtype, self._most)
-        other.put(0, self.view()[chosen])
+        other.put(0, self.view()[: len(chosen)][chosen])
         return other
 
     def _grow(self, kept: int, least: int) -> None:

@@ -84,14 +84,16 @@ class History:
                 f"every={telemetry.every} and keep={telemetry.keep} as this Trainer's telemetry"
             )
 
-    def append_chunk(self, losses: Array, statistics: Array | None) -> None:
-        """Add the next steps.
+    def append_chunk(self, losses: Array, statistics: Array | None, first: int | None = None) -> None:
+        """Add steps.
 
         Parameters
         ----------
         losses : (steps,) float64 array
         statistics : (steps, len(RECORD), layers) float64 array or None
             Of every one of these steps: the record keeps those that it is to. None where nothing was recorded.
+        first : int, optional
+            Number of the first; the next one unless given. Steps that are there already, from it on, are replaced.
 
         Raises
         ------
@@ -103,7 +105,7 @@ class History:
             _checks.require_float64("statistics", statistics, ("steps", len(RECORD), self.telemetry.layers))
             if len(losses) != len(statistics):
                 raise ValueError(f"losses: got {len(losses)} steps, wants {len(statistics)} as in statistics")
-        first = len(self)
+        first = len(self) if first is None else first
         self._losses.put(first, losses)
         if statistics is not None:
             self.telemetry.append_chunk(first, statistics)

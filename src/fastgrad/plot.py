@@ -31,7 +31,7 @@ def gradient_flow(
     statistic: str = "grad_norm",
     path: str | PathLike[str] | None = None,
 ) -> "Figure":
-    """Draw a statistic of every layer at every step recorded as a heat map, one panel per network, all on one colour scale.
+    """Draw a statistic of every layer, step by step, as a heat map, one panel per network, all on one colour scale.
 
     Parameters
     ----------

@@ -240,7 +240,7 @@ class Record:
         return self._steps.view()
 
     def append_chunk(self, first: int, values: Array) -> None:
-        """Add what is to be recorded of some steps.
+        """Add what is to be recorded of some steps. Rows of the same and later steps give way.
 
         Parameters
         ----------
@@ -255,18 +255,23 @@ class Record:
             `values` has another shape or dtype.
         """
         _checks.require_float64("values", values, ("steps", len(RECORD), self.layers))
-        chosen = range(-first % self._stride, len(values), self._stride)
-        while len(self) + len(chosen) > self._keep:
+        while (at := self._rows_before(first)) + len(values[self._chosen(first)]) > self._keep:
             self._thin()
-            chosen = range(-first % self._stride, len(values), self._stride)
-        at = len(self)
-        self._rows.put(at, values[chosen.start :: chosen.step])
-        self._steps.put(at, first + np.arange(chosen.start, chosen.stop, chosen.step))
+        chosen = self._chosen(first)
+        self._rows.put(at, values[chosen])
+        self._steps.put(at, np.arange(first, first + len(values))[chosen])
+
+    def _chosen(self, first: int) -> slice:
+        return slice(-first % self._stride, None, self._stride)
+
+    def _rows_before(self, step: int) -> int:
+        rows = len(self)
+        return rows if rows == 0 or self.steps[-1] < step else int(np.searchsorted(self.steps, step))
 
     def _thin(self) -> None:
         even = self.steps % (2 * self._stride) == 0
-        self._rows, self._steps = self._rows.selected(even), self._steps.selected(even)
-        self._stride *= 2
+        rows, steps = self._rows.selected(even), self._steps.selected(even)
+        self._rows, self._steps, self._stride = rows, steps, 2 * self._stride
 
     def at(self, row: int) -> LayerStats:
         """Return the statistics of one row; negative rows count from the end, as in a list. It knows its step.

@@ -304,28 +304,33 @@ class Trainer:
         """Do steps in calls of the engine short enough for signals; what was done is recorded whatever ends it."""
         X, y, flat = data
         steps = -(-len(order) // batch_size)
-        values, statistics = self._buffers[0][:steps], self._buffers[1][:steps] if self._telemetry else None
+        values = self._buffers[0][:steps]
+        statistics = self._buffers[1][:steps] if self._telemetry else None
+        first, before = len(history), self.steps
         done, tried = 0, -1
-        before = self.steps
         try:
-            while done < steps and done != tried:
-                tried = done
-                done = self._plan.steps(X, y, order, batch_size, self._loss, self._state, values, statistics, done)
+            try:
+                while done < steps and done != tried:
+                    tried = done
+                    done = self._plan.steps(X, y, order, batch_size, self._loss, self._state, values, statistics, done)
+                self._keep(history, first, self.steps - before, flat)
+            except BaseException:  # a signal may have come anywhere, in the midst of this too
+                self._keep(history, first, self.steps - before, flat)
+                raise
         finally:
-            done = self.steps - before  # a signal may have come between the steps and their count
-            if done:
-                self._net.remember_training(self._loss, flat)
-                self._keep(history, values[:done], None if statistics is None else statistics[:done])
+            if self._file is not None and statistics is not None:
+                self._file.append(first, statistics[: self.steps - before])
         if done < steps:
             raise self._divergence(float(values[done]), history)
 
-    def _keep(self, history: History, losses: Array, statistics: Array | None) -> None:
-        """Record the steps just done."""
-        first = len(history)
-        history.append_chunk(losses, statistics)
-        if statistics is None:
+    def _keep(self, history: History, first: int, done: int, flat: bool) -> None:
+        """Record the steps just done, from `first` of the history on; to do it twice is to do it once."""
+        losses, statistics = self._buffers[0][:done], self._buffers[1][:done]
+        if not done:
             return
+        self._net.remember_training(self._loss, flat)
+        history.append_chunk(losses, statistics if self._telemetry else None, first)
         recent = statistics[-RING:]
-        self._ring[np.arange(self.steps - len(recent), self.steps) % RING] = recent
-        if self._file is not None:
-            self._file.append(first, statistics)
+        slot = (self.steps - len(recent)) % RING
+        self._ring[slot : slot + len(recent)] = recent[: RING - slot]
+        self._ring[: max(0, slot + len(recent) - RING)] = recent[RING - slot :]
