@@ -9,11 +9,12 @@ import numbers
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+T = TypeVar("T")
 Array = npt.NDArray[Any]
 
 _CHUNK_ELEMENTS = 1 << 16
@@ -66,6 +67,13 @@ def integer(name: str, value: object, *, at_least: int, below: int | None = None
     if result < at_least or (below is not None and result >= below):
         raise ValueError(f"{name}: got {value!r}, wants {wants}")
     return result
+
+
+def instance(name: str, value: object, kind: type[T]) -> T:
+    """Return `value` if it is of that class."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: got {type(value).__name__}, wants a {kind.__name__}")
+    return value
 
 
 def boolean(name: str, value: object) -> bool:

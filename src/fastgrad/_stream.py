@@ -64,16 +64,15 @@ class Stream:
 
     def flush(self) -> None:
         """Write what is not in the file yet; raises as `append` does."""
-        members = {} if self._end else {**self._header}
-        if len(self._steps):
-            members |= {
-                _STEPS.format(self._chunks): self._steps.view(),
-                _STATISTICS.format(self._chunks): self._statistics.view()[: len(self._steps)],
-            }
-        if members:
-            self._end = _added(self._path, self._end, members)
-            self._chunks += len(self._steps) > 0
-            self._clear()
+        if not len(self._steps):
+            return
+        chunk = {
+            _STEPS.format(self._chunks): self._steps.view(),
+            _STATISTICS.format(self._chunks): self._statistics.view()[: len(self._steps)],
+        }
+        self._end = _added(self._path, self._end, chunk if self._end else {**self._header, **chunk})
+        self._chunks += 1
+        self._clear()
 
     def _clear(self) -> None:
         self._steps, self._statistics = Rows((), np.int64), Rows(self._row)

@@ -206,8 +206,7 @@ class Trainer:
         shuffle = _checks.boolean("shuffle", shuffle)
         left = _checks.integer("steps", steps, at_least=1)
         batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(data[0]))
-        if history is None:
-            history = History(self._network.layers)
+        history = History(self._network.layers) if history is None else _checks.instance("history", history, History)
         with self._recording(history):
             while left:
                 wanted = min(left, -(-len(data[0]) // batch_size))
