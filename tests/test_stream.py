@@ -93,13 +93,13 @@ def test_the_members_are_those_documented(tmp_path):
 
 
 def test_it_can_be_read_while_the_run_goes_on(tmp_path, monkeypatch):
-    path, seen, write = tmp_path / "run.npz", [], _stream.Stream.flush
+    path, seen, write = tmp_path / "run.npz", [], _stream.Stream.write
 
-    def flush_and_look(stream):
+    def write_and_look(stream):
         write(stream)
         seen.append(len(telemetry.load(path)))
 
-    monkeypatch.setattr(_stream.Stream, "flush", flush_and_look)
+    monkeypatch.setattr(_stream.Stream, "write", write_and_look)
     trainer_to(path).run(*data(), steps=3 * CHUNK, batch_size=32)
     assert seen == sorted(seen)
     assert len(set(seen)) >= 4
@@ -112,13 +112,13 @@ import os
 import numpy as np
 import fastgrad as fg
 from fastgrad import _stream
-write, left = _stream.Stream.flush, [3]
-def flush(stream):
+write, left = _stream.Stream.write, [3]
+def write_and_count(stream):
     write(stream)
     left[0] -= 1
     if not left[0]:
         os._exit(0)
-_stream.Stream.flush = flush
+_stream.Stream.write = write_and_count
 how = fg.Telemetry(file={str(tmp_path / "run.npz")!r})
 trainer = fg.Trainer(fg.MLP([4, 3, 2], activation="tanh", seed=3), "mse", fg.SGD(lr=0.01), telemetry=how)
 rng = np.random.default_rng(4)

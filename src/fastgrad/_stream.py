@@ -46,29 +46,34 @@ class Stream:
         self._end = 0  # of the last member, where the archive's directory starts
         self._clear()
 
-    def append(self, first: int, statistics: Array) -> None:
-        """Take (steps, len(names), layers) of the consecutive steps from `first` on, and write when there are enough.
+    def __len__(self) -> int:
+        """Return how many steps wait to be written."""
+        return len(self._steps)
+
+    def put(self, at: int, first: int, statistics: Array) -> None:
+        """Have (steps, len(names), layers) of the consecutive steps from `first` on wait, after `at` others."""
+        chosen = slice(-first % self._every, None, self._every)
+        self._statistics.put(at, statistics[chosen])
+        self._steps.put(at, np.arange(first, first + len(statistics))[chosen])
+
+    def write_if_enough(self) -> None:
+        """Write when a chunk is full, or as soon as there is anything for a new file; raises as `write` does."""
+        if not self._end or len(self) >= self._full:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits.
 
         Raises
         ------
         OSError
-            The file cannot be written. What is not in it yet is tried again with the next call.
+            The file cannot be written. What was to be written waits for the next time.
         """
-        chosen = slice(-first % self._every, None, self._every)
-        numbers = np.arange(first, first + len(statistics))[chosen]
-        at = len(self._steps)
-        self._statistics.put(at, statistics[chosen])
-        self._steps.put(at, numbers)
-        if not self._end or len(self._steps) >= self._full:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is not in the file yet; raises as `append` does."""
-        if not len(self._steps):
+        if not len(self):
             return
         chunk = {
             _STEPS.format(self._chunks): self._steps.view(),
-            _STATISTICS.format(self._chunks): self._statistics.view()[: len(self._steps)],
+            _STATISTICS.format(self._chunks): self._statistics.view()[: len(self)],
         }
         self._end = _added(self._path, self._end, chunk if self._end else {**self._header, **chunk})
         self._chunks += 1

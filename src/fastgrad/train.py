@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,14 @@ Data = tuple[Array, Array, bool]  # inputs and targets as the engine reads them;
 RING = 32
 _PIECE_BYTES = 1 << 20
 _FIRST_SHUFFLE_STREAM = 2**63  # beyond the number of any layer
+
+
+class _Start(NamedTuple):
+    """Where a piece of a run starts: as a step of the history, of the Trainer, and after what waits for the file."""
+
+    of_history: int
+    step: int
+    waiting: int
 
 
 class Trainer:
@@ -278,7 +286,7 @@ class Trainer:
         finally:
             if self._file is not None:
                 with self._lock:
-                    self._file.flush()
+                    self._file.write()
 
     def _pass_over(self, data: Data, batch_size: int, steps: int, shuffle: bool, history: History) -> None:
         """Do one pass, in pieces whose statistics fit a buffer."""
@@ -305,30 +313,33 @@ class Trainer:
         steps = -(-len(order) // batch_size)
         values = self._buffers[0][:steps]
         statistics = self._buffers[1][:steps] if self._telemetry else None
-        first, before = len(history), self.steps
+        start = _Start(len(history), self.steps, 0 if self._file is None else len(self._file))
         done, tried = 0, -1
         try:
             try:
                 while done < steps and done != tried:
                     tried = done
                     done = self._plan.steps(X, y, order, batch_size, self._loss, self._state, values, statistics, done)
-                self._keep(history, first, self.steps - before, flat)
+                self._keep(history, start, flat)
             except BaseException:  # a signal may have come anywhere, in the midst of this too
-                self._keep(history, first, self.steps - before, flat)
+                self._keep(history, start, flat)
                 raise
         finally:
-            if self._file is not None and statistics is not None:
-                self._file.append(first, statistics[: self.steps - before])
+            if self._file is not None:
+                self._file.write_if_enough()
         if done < steps:
             raise self._divergence(float(values[done]), history)
 
-    def _keep(self, history: History, first: int, done: int, flat: bool) -> None:
-        """Record the steps just done, from `first` of the history on; to do it twice is to do it once."""
+    def _keep(self, history: History, start: _Start, flat: bool) -> None:
+        """Record the steps done since `start`; to do it twice is to do it once."""
+        done = self.steps - start.step
         losses, statistics = self._buffers[0][:done], self._buffers[1][:done]
         if not done:
             return
         self._net.remember_training(self._loss, flat)
-        history.append_chunk(losses, statistics if self._telemetry else None, first)
+        history.append_chunk(losses, statistics if self._telemetry else None, start.of_history)
+        if self._file is not None:
+            self._file.put(start.waiting, start.of_history, statistics)
         recent = statistics[-RING:]
         slot = (self.steps - len(recent)) % RING
         self._ring[slot : slot + len(recent)] = recent[: RING - slot]
