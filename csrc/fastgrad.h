@@ -122,6 +122,8 @@ fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, dou
 typedef struct {
     int layer;
     fg_tensor tensor;
+    int64_t count; /* of its entries that are not finite; 0 for the loss and an update, of which none are kept */
+    int64_t sample; /* of the first row that has one, as numbered by the batch; -1 where rows are not samples */
 } fg_culprit;
 fg_culprit fg_plan_culprit(const fg_plan *, const fg_batch *);
 
@@ -178,6 +180,8 @@ int64_t fg_allocations(void); /* arenas made so far by the calling thread */
 
 /* Index of the first of n values that is not finite, or -1. */
 int64_t fg_first_nonfinite(fg_dtype, int64_t n, const void *x);
+/* How many of n values are not finite. */
+int64_t fg_count_nonfinite(fg_dtype, int64_t n, const void *x);
 /* Index of the first of n labels outside [0, classes), or -1. */
 int64_t fg_first_bad_label(int64_t n, const int64_t *labels, int64_t classes);
 #endif

@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "kernels.h"
 #include "fpenv.h"
+#include <math.h>
 #include <time.h>
 
 double fg_seconds(void) {
@@ -58,6 +59,20 @@ int64_t fg_first_nonfinite(fg_dtype dtype, int64_t n, const void *x) {
     const int64_t found = dtype == FG_F32 ? first_nonfinite_float(n, x) : first_nonfinite_double(n, x);
     fg_fpenv_leave(caller);
     return found;
+}
+
+#define DEFINE_COUNT_NONFINITE(type)                                                                                   \
+    static int64_t count_nonfinite_##type(int64_t n, const type *x) {                                                  \
+        int64_t count = 0;                                                                                             \
+        for (int64_t i = 0; i < n; i++)                                                                                \
+            count += !isfinite(x[i]);                                                                                  \
+        return count;                                                                                                  \
+    }
+DEFINE_COUNT_NONFINITE(float)
+DEFINE_COUNT_NONFINITE(double)
+
+int64_t fg_count_nonfinite(fg_dtype dtype, int64_t n, const void *x) {
+    return dtype == FG_F32 ? count_nonfinite_float(n, x) : count_nonfinite_double(n, x);
 }
 
 int64_t fg_first_bad_label(int64_t n, const int64_t *labels, int64_t classes) {

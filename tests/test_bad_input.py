@@ -1,6 +1,6 @@
 """What every public entry refuses, and that a refusal leaves the network and the Trainer as they were, to the bit.
 
-Options of optimizers, rules of `fastgrad.init` and chunks of telemetry are refused in the tests of their modules.
+Options of optimizers and of telemetry, its chunks, and rules of `fastgrad.init` are refused in their modules' tests.
 """
 
 import re
@@ -243,7 +243,18 @@ BAD_CALLS = {
     "fit: batch_size True": (fit(batch_size=True), TypeError, "batch_size: got True"),
     "fit: shuffle 'no'": (fit(shuffle="no"), TypeError, "shuffle: got 'no'"),
     "fit: progress 'no'": (fit(progress="no"), TypeError, "progress: got 'no'"),
-    "fit: telemetry 1": (fit(telemetry=1), TypeError, "telemetry: got 1, wants True or False"),
+    "fit: telemetry 1": (fit(telemetry=1), TypeError, "telemetry: got 1, wants True or False or a fastgrad.Telemetry"),
+    "fit: telemetry, the class": (
+        fit(telemetry=fg.Telemetry),
+        TypeError,
+        "telemetry: got <class .*a fastgrad.Telemetry",
+    ),
+    "fit: check_finite": (fit(check_finite=None), TypeError, "check_finite: got None, wants True or False"),
+    "fit: validation of nan": (
+        fit(check_finite=False, validation_data=(np.full_like(X, np.nan), Y)),
+        ValueError,
+        "validation_data: X: row 0, column 0 is nan",
+    ),
     "fit: validation 3": (fit(validation_data=3), TypeError, "validation_data: got int, wants a pair"),
     "fit: validation of X alone": (fit(validation_data=(X,)), TypeError, "validation_data: got tuple"),
     "run: steps 0": (run(steps=0), ValueError, "steps: got 0"),
@@ -256,6 +267,17 @@ BAD_CALLS = {
     "Trainer: net": (lambda w: fg.Trainer("net", "mse"), TypeError, "net: got str"),
     "Trainer: loss": (lambda w: fg.Trainer(w.net, "l2"), ValueError, "loss: got 'l2'"),
     "Trainer: optimizer": (lambda w: fg.Trainer(w.net, "mse", "lion"), ValueError, "optimizer: got 'lion'"),
+    "Trainer: check_finite": (
+        lambda w: fg.Trainer(w.net, "mse", check_finite=1),
+        TypeError,
+        "check_finite: got 1, wants True or False",
+    ),
+    "run: history of other layers": (
+        run(history=fg.History(3)),
+        ValueError,
+        "history: got one of 3 layers, wants 2",
+    ),
+    "run: history 3": (run(history=3), TypeError, "history: got int, wants a History"),
     "Trainer: telemetry": (
         lambda w: fg.Trainer(w.net, "mse", telemetry="grad_norm"),
         TypeError,

@@ -52,17 +52,20 @@ def network():
 @pytest.mark.parametrize(
     ("rows", "batch_size"), [(500_000, 1), (64, 32), (50_000, 25_000)], ids=["one pass", "short passes", "slow steps"]
 )
-def test_run_records_every_step_done_before_an_interrupt(rows, batch_size, delay):
+def test_run_records_every_step_done_before_an_interrupt(rows, batch_size, delay, tmp_path):
     X, y = regression(rows)
     net = network()
-    trainer = fg.Trainer(net, "mse", fg.SGD(lr=1e-3))
+    trainer = fg.Trainer(net, "mse", fg.SGD(lr=1e-3), telemetry=fg.Telemetry(keep=10**6, file=tmp_path / "run.npz"))
     history = fg.History(3)
     with interrupt(delay):
         trainer.run(X, y, steps=10**9, batch_size=batch_size, history=history)
     assert trainer.steps == len(history) == len(history.telemetry) > 0
     assert np.isfinite(history.loss).all()
-    np.testing.assert_array_equal(trainer.stats.values, history.telemetry.at(len(history) - 1).values)
+    np.testing.assert_array_equal(trainer.stats.values, history.telemetry.at(-1).values)
     assert all(np.isfinite(array).all() for array in parameters(net))
+    written = fg.telemetry.load(tmp_path / "run.npz")
+    np.testing.assert_array_equal(written.steps, np.arange(len(history)))
+    np.testing.assert_array_equal(written["grad_norm"], history.telemetry["grad_norm"])
 
 
 def test_steps_after_an_interrupt_are_those_of_an_undisturbed_trainer():

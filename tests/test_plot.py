@@ -12,12 +12,13 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from fastgrad import plot
-from fastgrad.telemetry import RECORD, STATISTICS, History
+from fastgrad.history import History
+from fastgrad.telemetry import RECORD, STATISTICS, Telemetry
 
 GREY, RED = (212, 212, 212, 255), (227, 52, 47, 255)
 
 
-def history(grad_norm):
+def history(grad_norm, **options):
     """Return a run whose grad_norm is the (steps, layers) array given and whose other statistics are 1."""
     grad_norm = np.asarray(grad_norm, dtype=np.float64)
     steps, layers = grad_norm.shape
@@ -25,6 +26,7 @@ def history(grad_norm):
     statistics[:, len(STATISTICS) :] = 0.0
     statistics[:, RECORD.index("grad_norm")] = grad_norm
     run = History(layers)
+    run.prepare(layers, Telemetry(**options))
     run.append_chunk(np.ones(steps), statistics)
     return run
 
@@ -36,8 +38,8 @@ def unrecorded(layers):
     return run
 
 
-def falling(steps, layers, decades):
-    return history(10.0 ** np.broadcast_to(np.linspace(-decades, 0.0, layers), (steps, layers)))
+def falling(steps, layers, decades, **options):
+    return history(10.0 ** np.broadcast_to(np.linspace(-decades, 0.0, layers), (steps, layers)), **options)
 
 
 def heat_maps(figure):
@@ -102,10 +104,22 @@ def test_runs_without_a_range_are_drawn(value, tmp_path):
 
 
 def test_a_thousand_layers_and_many_steps_are_thinned_by_steps_only(tmp_path):
-    figure = plot.gradient_flow(falling(5000, 1000, 250.0), path=tmp_path / "flow.png")
+    figure = plot.gradient_flow(falling(5000, 1000, 250.0, keep=5000), path=tmp_path / "flow.png")
     (panel,) = heat_maps(figure)
     assert pixels(panel).shape == (1000, 2500, 4)
     assert panel.get_xlim() == (-0.5, 4999.5)
+
+
+def test_steps_are_where_the_record_has_them():
+    grad_norm = 10.0 ** np.arange(20.0)[:, np.newaxis] * np.ones(2)
+    full, thinned = (
+        plot.gradient_flow({"": history(grad_norm)}),
+        plot.gradient_flow(history(grad_norm, every=2, keep=5)),
+    )
+    (whole,), (panel,) = heat_maps(full), heat_maps(thinned)
+    assert whole.get_xlim() == panel.get_xlim() == (-0.5, 19.5)
+    assert pixels(panel).shape == (2, 5, 4)
+    np.testing.assert_array_equal(pixels(panel)[:, 0], pixels(whole)[:, 0])
 
 
 @pytest.mark.parametrize(("decades", "marked"), [(250.0, True), (60.0, True), (30.0, False)])
@@ -150,7 +164,8 @@ def test_matplotlib_is_imported_late_and_pyplot_never():
 import sys
 import numpy as np
 from fastgrad import plot
-from fastgrad.telemetry import RECORD, STATISTICS, History
+from fastgrad.history import History
+from fastgrad.telemetry import RECORD
 assert not any(name.startswith("matplotlib") for name in sys.modules)
 run = History(2)
 run.append_chunk(np.ones(1), np.ones((1, len(RECORD), 2)))

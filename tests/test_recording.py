@@ -1,4 +1,6 @@
-"""telemetry=False: nothing is recorded, and nothing else changes, to the bit."""
+"""What is recorded of a run, and that recording changes nothing else, to the bit."""
+
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -86,6 +88,95 @@ def test_a_history_is_recorded_whole_or_not_at_all(first):
     assert again is history
     assert len(history) == 7
     assert len(history.telemetry) == (7 if first else 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"every": 0}, ValueError, "every: got 0, wants an integer >= 1"),
+        ({"every": 2.0}, TypeError, "every: got 2.0"),
+        ({"every": 10**30}, ValueError, "every: got 1000"),
+        ({"keep": 1}, ValueError, "keep: got 1, wants an integer >= 2"),
+        ({"keep": True}, TypeError, "keep: got True"),
+        ({"file": 3}, TypeError, r"file: got 3, wants a path that ends in \.npz, in an existing folder"),
+        ({"file": b"run.npz"}, TypeError, r"file: got b'run\.npz', wants a path"),
+        ({"file": "run.npy"}, ValueError, r"file: got 'run\.npy', wants a path"),
+        ({"file": "none/run.npz"}, ValueError, r"file: got 'none/run\.npz', wants a path"),
+        ({"file": ""}, ValueError, r"file: got '\.', wants a path"),
+    ],
+)
+def test_bad_options_are_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        fg.Telemetry(**options)
+
+
+def test_a_folder_is_no_file_and_options_are_frozen(tmp_path):
+    (tmp_path / "run.npz").mkdir()
+    with pytest.raises(ValueError, match="file: got "):
+        fg.Telemetry(file=tmp_path / "run.npz")
+    with pytest.raises(AttributeError, match="every"):
+        fg.Telemetry().every = 2
+    assert fg.Telemetry(np.int64(3), file=str(tmp_path / "a.npz")) == fg.Telemetry(3, 4096, tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("changed", [{"every": 2}, {"keep": 50}])
+def test_a_history_is_recorded_in_one_way(changed):
+    net, (X, y) = fg.MLP(SIZES, seed=1), data()
+    history = fg.Trainer(net, "cross_entropy").run(X, y, steps=4)
+    before = parameters(net)
+    message = f"history: got steps recorded with every=1 and keep=4096, wants every={changed.get('every', 1)} and keep="
+    with pytest.raises(ValueError, match=message):
+        fg.Trainer(net, "cross_entropy", telemetry=fg.Telemetry(**changed)).run(X, y, steps=3, history=history)
+    assert same_bits(parameters(net), before)
+    assert len(history) == len(history.telemetry) == 4
+
+
+@pytest.mark.parametrize("size", [10, 256])
+def test_steps_are_recorded_as_telemetry_says_across_runs(size):
+    X, y = data()
+
+    def train(telemetry):
+        history, net = fg.History(3), fg.MLP(SIZES, seed=2)
+        for steps in (3, 60, 1, 41):
+            trainer = fg.Trainer(net, "cross_entropy", "sgd", telemetry=telemetry)
+            trainer.step(X, y)
+            trainer.run(X, y, steps=steps, batch_size=size, history=history)
+        return trainer, history
+
+    (whole, full), (trainer, some) = train(True), train(fg.Telemetry(every=3, keep=8))
+    assert len(some) == len(full) == 105
+    np.testing.assert_array_equal(some.loss, full.loss)
+    assert some.telemetry.steps.tolist() == list(range(0, 105, 24))
+    for row, step in enumerate(some.telemetry.steps):
+        assert some.telemetry.at(row).step == step
+        assert same_bits([some.telemetry.at(row).values], [full.telemetry.at(step).values])
+    assert same_bits([trainer.stats.values], [full.telemetry.at(-1).values])
+    assert trainer.stats.step == whole.stats.step == 41
+
+
+def test_a_divergence_hands_over_every_recent_step_whatever_is_recorded():
+    net = fg.MLP([2, 6, 6, 2], activation="identity", seed=0)
+    trainer = fg.Trainer(net, "mse", fg.SGD(lr=0.8), telemetry=fg.Telemetry(every=10, keep=2))
+    with pytest.raises(fg.DivergenceError) as caught:
+        trainer.run(np.ones((4, 2)), np.zeros((4, 2)), steps=10_000)
+    step = caught.value.step
+    assert [stats.step for stats in caught.value.recent] == list(range(max(0, step - 32), step))
+
+
+def test_memory_is_bounded_however_long_the_run():
+    net = fg.MLP([2] * 201, activation="tanh", seed=0)  # 22 kB of statistics a step
+    trainer = fg.Trainer(net, "mse", "sgd", telemetry=fg.Telemetry(keep=64))
+    X = np.ones((4000, 2), np.float32)
+    trainer.run(X, X, steps=1, batch_size=1)
+    tracemalloc.start()
+    try:
+        history = trainer.run(X, X, steps=4000, batch_size=1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(history) == 4000
+    assert len(history.telemetry) == 63
+    assert peak < 8e6 < 4000 * history.telemetry.at(0).values.nbytes / 10
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

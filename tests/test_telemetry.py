@@ -1,4 +1,4 @@
-"""Telemetry: names, views without copies, chunks, logarithms of the smallest numbers, and what is refused."""
+"""The record of a run: names, views without copies, thinning, logarithms of the smallest numbers, what is refused."""
 
 import copy
 import pickle
@@ -6,13 +6,23 @@ import pickle
 import numpy as np
 import pytest
 
-from fastgrad.telemetry import MEANINGS, RECORD, SCALED, STATISTICS, Epoch, History, LayerStats, Telemetry
+from fastgrad import telemetry
+from fastgrad.history import Epoch, History
+from fastgrad.telemetry import MEANINGS, RECORD, SCALED, STATISTICS, LayerStats, Record
 
-LAYERS = 5
+LAYERS, ROWS = 5, len(RECORD)
 
 
 def chunk(steps, seed=0):
     return unscaled(np.random.default_rng(seed).random((steps, len(RECORD), LAYERS)))
+
+
+def filled(*chunks):
+    record, first = Record(LAYERS), 0
+    for values in chunks:
+        record.append_chunk(first, values)
+        first += len(values)
+    return record
 
 
 def unscaled(record):
@@ -67,19 +77,19 @@ def test_norms_outside_the_range_of_float64_keep_their_logarithms():
     records = chunk(2)
     for shift, row in enumerate(range(len(STATISTICS), len(RECORD))):
         records[1, row] = np.roll([0.0, -2000.0, 2000.0, -1100.0, 960.0], shift)
-    telemetry = Telemetry(LAYERS)
-    telemetry.append_chunk(records)
+    record = filled(records)
     for name in STATISTICS:
         row = records[:, RECORD.index(name)]
         exponents = records[:, RECORD.index(SCALED[name])] if name in SCALED else np.zeros((2, LAYERS))
-        np.testing.assert_allclose(telemetry.log10(name), np.log10(row) + exponents * np.log10(2.0), rtol=1e-15)
+        np.testing.assert_allclose(record.log10(name), np.log10(row) + exponents * np.log10(2.0), rtol=1e-15)
         with np.errstate(over="ignore", under="ignore"):
-            np.testing.assert_array_equal(telemetry[name], np.ldexp(row, exponents.astype(int)))
-        for got in (telemetry.at(1)[name], telemetry.at(1).values[RECORD.index(name)]):
-            np.testing.assert_array_equal(got, telemetry[name][1])
-        np.testing.assert_array_equal(telemetry.at(1).log10(name), telemetry.log10(name)[1])
-    assert all(np.isinf(telemetry[name][1]).any() for name in SCALED)
-    assert telemetry["grad_norm"][1, 1] == 0.0
+            np.testing.assert_array_equal(record[name], np.ldexp(row, exponents.astype(int)))
+        for got in (record.at(1)[name], record.at(1).values[RECORD.index(name)]):
+            np.testing.assert_array_equal(got, record[name][1])
+        np.testing.assert_array_equal(record.at(1).log10(name), record.log10(name)[1])
+    for name in SCALED:
+        assert np.isinf(record[name][1]).any()
+        assert (record[name][1] == 0.0).any()
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda stats: pickle.loads(pickle.dumps(stats))])
@@ -107,8 +117,8 @@ def test_a_thousand_layers_print_as_the_first_and_the_last():
 
 
 def test_an_unknown_statistic_is_refused_with_the_list():
-    stats, telemetry = LayerStats(chunk(1)[0], 0), Telemetry(LAYERS)
-    for read in (stats.__getitem__, stats.log10, telemetry.__getitem__, telemetry.log10):
+    stats, record = LayerStats(chunk(1)[0], 0), Record(LAYERS)
+    for read in (stats.__getitem__, stats.log10, record.__getitem__, record.log10):
         with pytest.raises(KeyError, match="'grad' is not a statistic; known are act_mean, act_rms"):
             read("grad")
     with pytest.raises(AttributeError, match="no attribute 'grad'; statistics are act_mean"):
@@ -123,85 +133,149 @@ def test_log10_is_finite_for_every_nonzero_value_and_quiet_about_zero():
     assert got[1] == pytest.approx(-323.306, abs=1e-3)
 
 
-@pytest.mark.parametrize("sizes", [(), (4,), (3, 1, 5), (2, 0, 3), (0,)])
+@pytest.mark.parametrize("sizes", [(), (4,), (3, 1, 5), (2, 0, 3), (0,), (1,) * 40])
 def test_chunks_read_as_one_run(sizes):
-    telemetry = Telemetry(LAYERS)
     chunks = [chunk(size, seed) for seed, size in enumerate(sizes)]
-    for part in chunks:
-        telemetry.append_chunk(part)
+    record = filled(*chunks)
     whole = np.concatenate([np.empty((0, len(RECORD), LAYERS)), *chunks])
-    assert len(telemetry) == len(whole)
-    steps = [telemetry.at(step).values for step in range(len(whole))]
-    for got, expected in zip(steps, whole, strict=True):
-        np.testing.assert_array_equal(got, expected[: len(STATISTICS)])
+    assert len(record) == len(whole)
+    np.testing.assert_array_equal(record.steps, np.arange(len(whole)))
     for row, name in enumerate(STATISTICS):
-        np.testing.assert_array_equal(telemetry[name], whole[:, row])
-    for step, expected in enumerate(whole):
-        np.testing.assert_array_equal(telemetry.at(step).values, expected[: len(STATISTICS)])
+        np.testing.assert_array_equal(record[name], whole[:, row])
+    for row, expected in enumerate(whole):
+        np.testing.assert_array_equal(record.at(row).values, expected[: len(STATISTICS)])
 
 
-def test_telemetry_grows_after_it_was_read():
-    telemetry = Telemetry(LAYERS)
-    telemetry.append_chunk(chunk(2, 0))
-    early = telemetry["grad_norm"]
-    telemetry.append_chunk(chunk(3, 1))
-    assert early.shape == (2, LAYERS)
-    np.testing.assert_array_equal(telemetry["grad_norm"][2:], chunk(3, 1)[:, STATISTICS.index("grad_norm")])
-    np.testing.assert_array_equal(telemetry.at(4).values, chunk(3, 1)[2, :-1])
+@pytest.mark.parametrize("every", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("keep", [2, 3, 8, 4096])
+@pytest.mark.parametrize("size", [1, 4, 5, 64])
+def test_rows_are_dropped_evenly_where_they_would_be_too_many(size, keep, every):
+    whole = chunk(320)
+    record = Record(LAYERS, every, keep)
+    stride = every
+    for first in range(0, len(whole), size):
+        record.append_chunk(first, whole[first : first + size])
+        for step in range(first, first + size):  # the rule, step by step
+            while step % stride == 0 and step // stride >= keep:
+                stride *= 2
+        expected = np.arange(0, first + size, stride)
+        np.testing.assert_array_equal(record.steps, expected)
+        assert record.steps.dtype == np.int64
+        assert (record.every, record.keep, record.stride) == (every, keep, stride)
+        np.testing.assert_array_equal(record["weight_norm"], whole[expected, RECORD.index("weight_norm")])
+    assert [record.at(row).step for row in range(len(record))] == record.steps.tolist()
 
 
-def test_telemetry_reads_without_copying():
-    telemetry, part = Telemetry(LAYERS), chunk(4)
-    telemetry.append_chunk(part)
-    assert np.shares_memory(telemetry["grad_norm"], part)
-    assert np.shares_memory(telemetry.at(1).values, part)
-    telemetry.append_chunk(chunk(2, 1))
-    assert np.shares_memory(telemetry.at(1).values, part)
-    assert np.shares_memory(telemetry["grad_norm"], telemetry["act_mean"].base)
+@pytest.mark.parametrize("keep", [4, 1000])
+def test_what_was_read_stays_as_it_was(keep):
+    record = Record(LAYERS, keep=keep)
+    read = []
+    for first in range(100):
+        record.append_chunk(first, chunk(1, first))
+        read += [(view, view.copy()) for view in (record["grad_norm"], record.steps, record.at(-1).values)]
+    for view, copy_of_then in read:
+        np.testing.assert_array_equal(view, copy_of_then)
+
+
+def test_a_record_is_read_without_copying():
+    record = filled(chunk(40), chunk(1))
+    storage = record["act_mean"].base
+    for array in (record["grad_norm"], record["update_ratio"], record.at(1).values, record.at(-1).grad_norm):
+        assert array.base is storage
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1.0
     with pytest.raises(ValueError, match="read-only"):
-        telemetry["grad_norm"][0, 0] = 1.0
+        record.steps[0] = 1
+    record.append_chunk(41, chunk(2, 1))
+    assert record["grad_norm"].base is storage  # there was room
 
 
-def test_steps_count_from_either_end():
-    telemetry = Telemetry(LAYERS)
-    telemetry.append_chunk(chunk(4))
-    assert telemetry.at(-1).step == telemetry.at(3).step == 3
-    np.testing.assert_array_equal(telemetry.at(-1).values, chunk(4)[3, :-1])
-    for step in (4, -5):
-        with pytest.raises(IndexError, match=f"step: got {step}, the telemetry holds 4 steps"):
-            telemetry.at(step)
+def test_a_long_record_is_copied_a_few_times_only():
+    record, storages = Record(LAYERS, keep=2**20), set()
+    for first in range(5000):
+        record.append_chunk(first, chunk(1))
+        storages.add(id(record["act_mean"].base))
+    assert len(storages) <= 10
 
 
-def test_telemetry_names_its_statistics_like_a_data_frame():
-    telemetry = Telemetry(LAYERS)
-    assert tuple(telemetry) == telemetry.names == STATISTICS
-    assert "grad_norm" in telemetry
-    assert "gradient" not in telemetry
+def test_rows_count_from_either_end_and_know_their_step():
+    record = Record(LAYERS, every=5)
+    record.append_chunk(0, chunk(18))
+    assert record.at(-1).step == record.at(3).step == 15
+    np.testing.assert_array_equal(record.at(-1).values, chunk(18)[15, :-1])
+    for row in (4, -5):
+        with pytest.raises(IndexError, match=f"row: got {row}, the record holds 4 rows"):
+            record.at(row)
+
+
+def test_a_record_names_its_statistics_like_a_data_frame():
+    record = Record(LAYERS)
+    assert tuple(record) == record.names == STATISTICS
+    assert "grad_norm" in record
+    assert "gradient" not in record
+    assert repr(record).startswith("Record(0 rows, 5 layers: act_mean, act_rms")
+    assert repr(Record(LAYERS, every=3)).startswith("Record(0 rows of every 3 steps, 5 layers")
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda record: pickle.loads(pickle.dumps(record))])
+def test_records_and_histories_survive_copying_and_pickling(duplicate):
+    history = History(LAYERS)
+    history.append_chunk(np.arange(9.0), chunk(9))
+    twin = duplicate(history)
+    record = duplicate(history.telemetry)
+    history.append_chunk(np.arange(3.0), chunk(3, 1))
+    for other in (record, twin.telemetry):
+        assert (other.layers, other.every, other.keep, len(other)) == (LAYERS, 1, 4096, 9)
+        np.testing.assert_array_equal(other["grad_norm"], chunk(9)[:, RECORD.index("grad_norm")])
+        other.append_chunk(9, chunk(2, 2))
+        np.testing.assert_array_equal(other.steps, np.arange(11))
+    np.testing.assert_array_equal(history.telemetry["grad_norm"][9:], chunk(3, 1)[:, RECORD.index("grad_norm")])
+
+
+def test_a_pickle_holds_no_more_than_the_rows():
+    assert len(pickle.dumps(filled(chunk(1)))) < 8 * len(RECORD) * LAYERS + 1500
+
+
+@pytest.mark.parametrize("names", [RECORD[:-1], (*RECORD[1:], RECORD[0]), None])
+def test_a_pickle_of_other_statistics_is_refused(names, monkeypatch):
+    stats, record = LayerStats(chunk(1)[0], 0), filled(chunk(2))
+    monkeypatch.setattr(telemetry, "RECORD", names or ())
+    with monkeypatch.context() as other:
+        if names is None:
+            other.setattr(Record, "__getstate__", lambda record: dict(record.__dict__))
+        kept = pickle.dumps(record)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"record: got one of another version, of statistics .*; wants act_mean, act_"):
+        pickle.loads(kept)
+    kept = pickle.dumps(stats)
+    monkeypatch.setattr(telemetry, "RECORD", (*RECORD, "more"))
+    with pytest.raises(ValueError, match=r"values: got shape \(\d+, 5\), wants \(\d+, layers\)"):
+        pickle.loads(kept)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.ones((2, len(RECORD), LAYERS + 1)), r"values: got shape \(2, 14, 6\), wants \(steps, 14, 5\)"),
-        (np.ones((len(RECORD), LAYERS)), r"values: got shape \(14, 5\), wants \(steps, 14, 5\)"),
-        (np.ones((2, len(RECORD), LAYERS), np.float32), "values: got dtype float32, wants a float64 array"),
+        (np.ones((2, ROWS, LAYERS + 1)), rf"values: got shape \(2, {ROWS}, 6\), wants \(steps, {ROWS}, 5\)"),
+        (np.ones((ROWS, LAYERS)), rf"values: got shape \({ROWS}, 5\), wants \(steps, {ROWS}, 5\)"),
+        (np.ones((2, ROWS, LAYERS), np.float32), "values: got dtype float32, wants a float64 array"),
         ([[1.0]], "values: got list, wants a float64 array"),
     ],
 )
 def test_chunks_of_another_shape_or_dtype_are_refused(values, message):
-    telemetry = Telemetry(LAYERS)
+    record = Record(LAYERS)
     with pytest.raises(ValueError, match=message):
-        telemetry.append_chunk(values)
-    assert len(telemetry) == 0
+        record.append_chunk(0, values)
+    assert len(record) == 0
 
 
 def test_layer_stats_of_another_shape_or_dtype_are_refused():
-    with pytest.raises(ValueError, match=r"values: got shape \(3,\), wants \(14, layers\)"):
+    with pytest.raises(ValueError, match=rf"values: got shape \(3,\), wants \({ROWS}, layers\)"):
         LayerStats(np.ones(3), 0)
-    with pytest.raises(ValueError, match=r"values: got shape \(8, 4\), wants \(14, layers\)"):
+    with pytest.raises(ValueError, match=rf"values: got shape \(8, 4\), wants \({ROWS}, layers\)"):
         LayerStats(np.ones((8, 4)), 0)
     with pytest.raises(ValueError, match="values: got dtype int64"):
-        LayerStats(np.ones((14, 4), np.int64), 0)
+        LayerStats(np.ones((ROWS, 4), np.int64), 0)
 
 
 def test_history_keeps_losses_and_statistics_in_step():
@@ -235,7 +309,7 @@ def test_history_keeps_losses_without_statistics():
         (np.ones(2), chunk(3), "losses: got 2 steps, wants 3 as in statistics"),
         (np.ones((2, 1)), chunk(2), r"losses: got shape \(2, 1\), wants \(steps,\)"),
         (np.ones(2, np.float32), chunk(2), "losses: got dtype float32"),
-        (np.ones(2), np.ones((2, 3, LAYERS)), r"statistics: got shape \(2, 3, 5\), wants \(steps, 14, 5\)"),
+        (np.ones(2), np.ones((2, 3, LAYERS)), rf"statistics: got shape \(2, 3, 5\), wants \(steps, {ROWS}, 5\)"),
     ],
 )
 def test_history_refuses_a_bad_chunk_whole(losses, statistics, message):

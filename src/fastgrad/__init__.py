@@ -4,11 +4,12 @@ from importlib.metadata import version as _version
 
 from fastgrad import init, losses, ops, optim, plot, reference, telemetry
 from fastgrad.config import cpu_info, force_isa, get_num_threads, set_num_threads
-from fastgrad.errors import DivergenceError, NotFittedError
+from fastgrad.errors import DivergenceError, Nonfinite, NotFittedError
 from fastgrad.gradients import Gradients
+from fastgrad.history import History
 from fastgrad.network import MLP
 from fastgrad.optim import SGD, Adam, AdamW, RMSprop
-from fastgrad.telemetry import History, LayerStats, Telemetry
+from fastgrad.telemetry import LayerStats, Record, Telemetry
 from fastgrad.train import Trainer
 
 __version__ = _version("fastgrad")
@@ -22,8 +23,10 @@ __all__ = [
     "Gradients",
     "History",
     "LayerStats",
+    "Nonfinite",
     "NotFittedError",
     "RMSprop",
+    "Record",
     "Telemetry",
     "Trainer",
     "cpu_info",

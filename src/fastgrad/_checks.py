@@ -7,11 +7,14 @@ knows about networks; nothing here repairs a bad value.
 import math
 import numbers
 from collections.abc import Callable, Iterable
-from typing import Any
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+T = TypeVar("T")
 Array = npt.NDArray[Any]
 
 _CHUNK_ELEMENTS = 1 << 16
@@ -66,11 +69,29 @@ def integer(name: str, value: object, *, at_least: int, below: int | None = None
     return result
 
 
+def instance(name: str, value: object, kind: type[T]) -> T:
+    """Return `value` if it is of that class."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: got {type(value).__name__}, wants a {kind.__name__}")
+    return value
+
+
 def boolean(name: str, value: object) -> bool:
     """Return `value` if it is True or False, NumPy's included."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}: got {value!r}, wants True or False")
     return bool(value)
+
+
+def new_file(name: str, value: object, suffix: str) -> Path:
+    """Return `value` as a path if a file with that suffix could be made there, for all that its name tells."""
+    wants = f"a path that ends in {suffix}, in an existing folder"
+    if not isinstance(value, str | PathLike):
+        raise TypeError(f"{name}: got {value!r}, wants {wants}")
+    path = Path(value)
+    if path.suffix != suffix or path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"{name}: got {str(path)!r}, wants {wants}")
+    return path
 
 
 def real_array(name: str, value: npt.ArrayLike) -> Array:
@@ -119,3 +140,14 @@ def require_entries(name: str, matrix: Array, given: Array, good: Callable[[Arra
             row += start
             found = given.reshape(matrix.shape)[row, column]
             raise ValueError(f"{name}: row {row}, column {column} is {found}, wants {wants}")
+
+
+def require_float64(name: str, array: object, shape: tuple[int | str, ...]) -> None:
+    """Raise ValueError unless `array` is a float64 array of `shape`, in which a name stands for any size."""
+    wants = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    if not isinstance(array, np.ndarray) or array.dtype != np.float64:
+        got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ValueError(f"{name}: got {got}, wants a float64 array of shape {wants}")
+    fits = (size == want or isinstance(want, str) for size, want in zip(array.shape, shape, strict=False))
+    if array.ndim != len(shape) or not all(fits):
+        raise ValueError(f"{name}: got shape {array.shape}, wants {wants}")

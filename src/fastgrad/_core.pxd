@@ -36,6 +36,7 @@ cdef extern from "fastgrad.h" nogil:
     ctypedef struct fg_culprit:
         int layer
         fg_tensor tensor
+        int64_t count, sample
     ctypedef struct fg_optimizer_config:
         fg_optimizer_kind kind
         double lr, weight_decay

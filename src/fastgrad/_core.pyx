@@ -116,19 +116,19 @@ cdef class Network:
             raise ValueError("y: got no target matrix, which this loss wants")
         return pin(y, "y", INT64, 1, rows)
 
-    cdef Pinned ready_targets(self, object y, Py_ssize_t rows, fg_loss loss):
+    cdef Pinned ready_targets(self, object y, Py_ssize_t rows, fg_loss loss, bint check_finite):
         """Pin targets that need no other check, or return None."""
         if loss == CROSS_ENTROPY:
             return pin_labels(y, rows, self.n_outputs)
-        return None if loss == BINARY_CROSS_ENTROPY else pin_finite(y, self.kind, rows, self.n_outputs)
+        return None if loss == BINARY_CROSS_ENTROPY else pin_matrix(y, self.kind, rows, self.n_outputs, check_finite)
 
-    def is_ready(self, object array, Py_ssize_t columns):
-        """Whether the engine can read this as a finite matrix of at least one row."""
-        return pin_finite(array, self.kind, ANY, columns) is not None
+    def is_ready(self, object array, Py_ssize_t columns, bint check_finite=True):
+        """Whether the engine can read this as a matrix of at least one row, finite where that is asked."""
+        return pin_matrix(array, self.kind, ANY, columns, check_finite) is not None
 
-    def has_ready_targets(self, object y, Py_ssize_t rows, str loss):
+    def has_ready_targets(self, object y, Py_ssize_t rows, str loss, bint check_finite=True):
         """Whether the engine can read this as targets that need no other check."""
-        return self.ready_targets(y, rows, <fg_loss> <int> LOSSES[loss]) is not None
+        return self.ready_targets(y, rows, <fg_loss> <int> LOSSES[loss], check_finite) is not None
 
     cdef int require_layer(self, int layer) except -1:
         if layer < 0 or layer >= self.layers:

@@ -66,11 +66,13 @@ cdef Pinned pin_ready(object array, char kind, int dimensions, Py_ssize_t rows, 
     return pinned if fits(&pinned.view, kind, dimensions, rows, columns) else None
 
 
-cdef Pinned pin_finite(object array, char kind, Py_ssize_t rows, Py_ssize_t columns):
-    """Pin a matrix that is ready, has a row and is finite, or return None."""
+cdef Pinned pin_matrix(object array, char kind, Py_ssize_t rows, Py_ssize_t columns, bint check_finite):
+    """Pin a matrix that is ready, has a row and, where that is asked, is finite, or return None."""
     cdef Pinned pinned = pin_ready(array, kind, 2, rows, columns)
     if pinned is None or pinned.view.len == 0:
         return None
+    if not check_finite:
+        return pinned
     cdef int64_t size = pinned.view.shape[0] * pinned.view.shape[1]
     return pinned if fg_first_nonfinite(FG_F32 if kind == c"f" else FG_F64, size, pinned.view.buf) < 0 else None
 

@@ -18,7 +18,7 @@ cdef class Plan:
     cdef int threads
     cdef fg_plan_mode mode
     cdef readonly int64_t rows  # of the last forward pass
-    cdef readonly tuple culprit  # layer and tensor that first left the range in the last step that was refused
+    cdef readonly tuple culprit  # of the last refused step: layer and tensor that first left the range, count, sample
 
     def __cinit__(self, Network network not None, int64_t capacity, str mode):
         self.mode = {"inference": FG_INFERENCE, "training": FG_TRAINING, "gradients": FG_GRADIENTS}[mode]
@@ -91,13 +91,16 @@ cdef class Plan:
     cdef int accuse(self, const fg_batch *batch) except -1:
         """Find out which tensor of a refused step first left the range; the caller holds the lock."""
         cdef fg_culprit found = fg_plan_culprit(self.handle, batch)
-        self.culprit = found.layer, fg_tensor_name(found.tensor).decode()
+        self.culprit = (found.layer, fg_tensor_name(found.tensor).decode(), found.count or None,
+                        found.sample if found.sample >= 0 else None)
         return 0
 
-    def step(self, object x, object y, str loss, Optimizer optimizer not None, object statistics, bint checked=False):
+    def step(self, object x, object y, str loss, Optimizer optimizer not None, object statistics, bint checked=False,
+             bint check_finite=True):
         """Train on one batch and return its loss; raises RefusedError(loss) where the engine refused the step.
 
-        Returns None, having done nothing, for data that need `fastgrad.losses`, unless they are `checked`.
+        Returns None, having done nothing, for data that need `fastgrad.losses`, unless they are `checked`: those that
+        are not of the right dtype and layout and, where that is asked, finite.
         """
         cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
         cdef Pinned inputs, targets = None, row = self.records(statistics, 1)
@@ -107,9 +110,9 @@ cdef class Plan:
             inputs = self.network.inputs(x)
             targets = self.network.targets(y, inputs.view.shape[0], kind)
         else:
-            inputs = pin_finite(x, self.network.kind, ANY, self.network.n_inputs)
+            inputs = pin_matrix(x, self.network.kind, ANY, self.network.n_inputs, check_finite)
             if inputs is not None:
-                targets = self.network.ready_targets(y, inputs.view.shape[0], kind)
+                targets = self.network.ready_targets(y, inputs.view.shape[0], kind, check_finite)
             if targets is None:
                 return None
         cdef fg_batch batch = batch_of(inputs, targets)

@@ -14,19 +14,25 @@ from fastgrad import _core, losses
 Array = npt.NDArray[Any]
 
 
-def checked_inputs(network: _core.Network, X: npt.ArrayLike, name: str = "X", n_features: int | None = None) -> Array:
+def checked_inputs(
+    network: _core.Network,
+    X: npt.ArrayLike,
+    name: str = "X",
+    n_features: int | None = None,
+    check_finite: bool = True,
+) -> Array:
     """Return X as the engine reads it; see `fastgrad.losses.check_inputs` for what is accepted."""
     columns = network.sizes[0] if n_features is None else n_features
-    if network.is_ready(X, columns):
+    if network.is_ready(X, columns, check_finite):
         return X
-    return losses.check_inputs(X, columns, network.dtype, name)
+    return losses.check_inputs(X, columns, network.dtype, name, check_finite)
 
 
-def checked_targets(network: _core.Network, loss: str, y: npt.ArrayLike, n: int) -> Array:
+def checked_targets(network: _core.Network, loss: str, y: npt.ArrayLike, n: int, check_finite: bool = True) -> Array:
     """Return y as the engine reads it; see `fastgrad.losses.check_targets` for what is accepted."""
-    if network.has_ready_targets(y, n, loss):
+    if network.has_ready_targets(y, n, loss, check_finite):
         return y
-    return losses.check_targets(loss, y, n, network.sizes[-1], network.dtype)
+    return losses.check_targets(loss, y, n, network.sizes[-1], network.dtype, check_finite)
 
 
 def checked_pair(name: str, data: object, check: Callable[..., tuple[Array, Array]]) -> tuple[Array, Array]:

@@ -18,11 +18,12 @@ from typing import TextIO
 import numpy as np
 import numpy.typing as npt
 
+from fastgrad.history import History
 from fastgrad.init import Init, Normal
 from fastgrad.network import MLP
 from fastgrad.optim import AdamW
 from fastgrad.plot import gradient_flow
-from fastgrad.telemetry import Array, History
+from fastgrad.telemetry import Array
 from fastgrad.train import Trainer
 
 DEPTH = 30
@@ -130,7 +131,7 @@ def train(recipe: Recipe, digits: Digits, epochs: int, seed: int, out: TextIO) -
         progress.tell(
             epoch + 1, float(history.loss[-steps:].mean()), samples_per_second, samples_per_second * flops / 1e9
         )
-    last_epoch = history.telemetry["grad_norm"][-(len(history) // epochs) :]
+    last_epoch = history.telemetry["grad_norm"][history.telemetry.steps >= len(history) - steps]
     with np.errstate(divide="ignore"):
         log10_gradients = np.log10(np.median(last_epoch, axis=0))
     accuracy = float(np.mean(net.predict(digits.X_held_out) == digits.y_held_out))

@@ -1,12 +1,46 @@
 """What can go wrong beyond bad arguments, which are ValueError and TypeError."""
 
 import math
+from typing import NamedTuple
 
-from fastgrad.telemetry import History, LayerStats
+from fastgrad.history import History
+from fastgrad.telemetry import LayerStats
 
 
 class NotFittedError(ValueError, AttributeError):
     """A prediction was asked of a network that has not been trained."""
+
+
+class Nonfinite(NamedTuple):
+    """Where a step that was refused first left the range of the network's dtype.
+
+    Attributes
+    ----------
+    step : int
+        Number of the step, counted from 0 in the Trainer's life.
+    layer : int
+    tensor : str
+        What of the layer it was, in the order of computation: "input", "weights", "bias", "output", "target", "loss",
+        "delta" (dL/dz) or "update".
+    count : int or None
+        How many of its entries are not finite, over all rows of the batch. None for a loss, which is one number, and
+        for an update, which is not kept.
+    sample : int or None
+        The first row of the batch that has such an entry, as a row of the X that was given to the step, run or fit.
+        None where rows are not samples: for weights, bias, loss and update.
+    """
+
+    step: int
+    layer: int
+    tensor: str
+    count: int | None  # type: ignore[assignment]  # in place of tuple.count
+    sample: int | None
+
+    def __str__(self) -> str:
+        details = [] if self.count is None else [f"{self.count} {'entry' if self.count == 1 else 'entries'}"]
+        if self.sample is not None:
+            details.append(f"first in row {self.sample} of {'y' if self.tensor == 'target' else 'X'}")
+        return f"the {self.tensor} of layer {self.layer}" + (f" ({', '.join(details)})" if details else "")
 
 
 class DivergenceError(ArithmeticError):
@@ -14,39 +48,34 @@ class DivergenceError(ArithmeticError):
 
     Attributes
     ----------
-    step : int
-        Number of the step, counted from 0 in the Trainer's life.
     loss : float
         The loss of that step; finite where only the update is not.
     history : History
         The steps that the same call did before it.
-    layer : int
-        Where a number first left the range of the network's dtype.
-    tensor : str
-        What it was in, in the order of computation: "input", "weights", "bias", "output", "target", "loss", "delta"
-        (dL/dz) or "update".
+    step, layer, tensor, count, sample
+        The step's number, and where a number first left the range; see `Nonfinite`.
     recent : tuple of LayerStats
         The statistics of up to 32 steps before it, the last one last; empty without telemetry.
     """
 
     def __init__(
-        self, step: int, loss: float, history: History, layer: int, tensor: str, recent: tuple[LayerStats, ...] = ()
+        self, nonfinite: Nonfinite, loss: float, history: History, recent: tuple[LayerStats, ...] = ()
     ) -> None:
-        what = (
-            f"the update of step {step} cannot be represented"
-            if math.isfinite(loss)
-            else f"the loss of step {step} is not finite"
-        )
+        step = nonfinite.step
+        what = f"the update of step {step} cannot be represented"
+        if not math.isfinite(loss):
+            what = f"the loss of step {step} is not finite"
+        advice = "A lower learning rate or another initialisation may help"
+        if nonfinite.tensor in ("input", "target"):
+            advice = "It was so in the data"
         super().__init__(
-            f"{what} (loss {loss:g}): the first to leave the range was the {tensor} of layer {layer}. The step changed "
-            f"nothing. A lower learning rate or another initialisation may help"
+            f"{what} (loss {loss:g}): the first to leave the range was {nonfinite}. The step changed nothing. {advice}"
         )
-        self.step = step
+        self.step, self.layer, self.tensor, self.count, self.sample = nonfinite
         self.loss = loss
         self.history = history
-        self.layer = layer
-        self.tensor = tensor
         self.recent = recent
 
     def __reduce__(self) -> tuple[type["DivergenceError"], tuple[object, ...]]:
-        return type(self), (self.step, self.loss, self.history, self.layer, self.tensor, self.recent)
+        nonfinite = Nonfinite(self.step, self.layer, self.tensor, self.count, self.sample)
+        return type(self), (nonfinite, self.loss, self.history, self.recent)

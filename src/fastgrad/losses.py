@@ -4,6 +4,7 @@ With a the network's output, y the target, n samples and k outputs. The arithmet
 `fastgrad.reference`. A check returns an array the engine can read as it is, or raises; it never mends data.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,20 @@ LOSSES = {
 }
 
 
+_RANGES = {
+    "cross_entropy": (math.inf, "a probability >= 0"),
+    "binary_cross_entropy": (1.0, "a target in [0, 1]"),
+}
+
+
 def check_loss(loss: str) -> str:
     """Return `loss` if it names one of `LOSSES`; otherwise raise a ValueError or TypeError that lists them."""
     return _checks.choice("loss", loss, LOSSES)
 
 
-def check_inputs(X: npt.ArrayLike, n_features: int, dtype: npt.DTypeLike, name: str = "X") -> npt.NDArray[Any]:
+def check_inputs(
+    X: npt.ArrayLike, n_features: int, dtype: npt.DTypeLike, name: str = "X", check_finite: bool = True
+) -> npt.NDArray[Any]:
     """Return inputs as the engine reads them.
 
     Parameters
@@ -39,6 +48,8 @@ def check_inputs(X: npt.ArrayLike, n_features: int, dtype: npt.DTypeLike, name: 
         Of the result.
     name : str
         What messages call the argument.
+    check_finite : bool
+        Search for entries that are not finite; otherwise they pass.
 
     Returns
     -------
@@ -55,11 +66,16 @@ def check_inputs(X: npt.ArrayLike, n_features: int, dtype: npt.DTypeLike, name: 
     given = _checks.real_array(name, X)
     if given.ndim != 2 or given.shape[1] != n_features or given.shape[0] == 0:
         raise ValueError(f"{name}: got shape {given.shape}, wants (n, {n_features}) with n >= 1")
-    return _finite_matrix(name, given, dtype)
+    return _matrix(name, given, dtype, check_finite)
 
 
 def check_targets(
-    loss: str, y: npt.ArrayLike, n_samples: int, n_outputs: int, dtype: npt.DTypeLike
+    loss: str,
+    y: npt.ArrayLike,
+    n_samples: int,
+    n_outputs: int,
+    dtype: npt.DTypeLike,
+    check_finite: bool = True,
 ) -> npt.NDArray[Any]:
     """Return targets as the engine reads them.
 
@@ -76,6 +92,8 @@ def check_targets(
         Rows of the inputs and units of the output layer.
     dtype : {float32, float64}
         Of the result, labels excepted.
+    check_finite : bool
+        Search for entries that are not finite; otherwise they pass, whatever the loss asks of the others.
 
     Returns
     -------
@@ -98,11 +116,12 @@ def check_targets(
     if given.shape != (n_samples, n_outputs):
         labels = f" or integer labels of shape ({n_samples},)" if loss == "cross_entropy" else ""
         raise ValueError(f"y: got shape {given.shape}, wants ({n_samples}, {n_outputs}){labels}")
-    targets = _finite_matrix("y", given, dtype)
-    if loss == "cross_entropy":
-        _checks.require_entries("y", targets, given, lambda rows: rows >= 0, "a probability >= 0")
-    if loss == "binary_cross_entropy":
-        _checks.require_entries("y", targets, given, lambda rows: (rows >= 0) & (rows <= 1), "a target in [0, 1]")
+    targets = _matrix("y", given, dtype, check_finite)
+    if loss in _RANGES:
+        largest, wants = _RANGES[loss]
+        _checks.require_entries(
+            "y", targets, given, lambda rows: ((rows >= 0) & (rows <= largest)) | ~np.isfinite(rows), wants
+        )
     return targets
 
 
@@ -119,8 +138,9 @@ def _labels(given: npt.NDArray[Any], n_samples: int, n_classes: int) -> npt.NDAr
     return np.require(given, np.int64, ["C", "A"])
 
 
-def _finite_matrix(name: str, given: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def _matrix(name: str, given: npt.NDArray[Any], dtype: npt.DTypeLike, check_finite: bool) -> npt.NDArray[Any]:
     wanted = _checks.float_dtype("dtype", dtype)
     matrix = _checks.converted(given, wanted)
-    _checks.require_entries(name, matrix, given, np.isfinite, f"a value finite in {wanted}")
+    if check_finite:
+        _checks.require_entries(name, matrix, given, np.isfinite, f"a value finite in {wanted}")
     return matrix

@@ -4,7 +4,6 @@ Arithmetic is the engine's; this module names things, checks arguments and moves
 """
 
 import copy
-import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -16,10 +15,11 @@ from fastgrad import _checks, _core, config, losses, optim
 from fastgrad.batches import checked_inputs, checked_pair, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
+from fastgrad.history import History
 from fastgrad.init import Init, initialise, layer_rng
 from fastgrad.parameters import Parameters
 from fastgrad.shape import checked_activations, checked_sizes, count_parameters, one_each, table
-from fastgrad.telemetry import Epoch, History
+from fastgrad.telemetry import Telemetry
 from fastgrad.train import Trainer
 
 Array = npt.NDArray[Any]
@@ -163,7 +163,8 @@ class MLP:
         shuffle: bool = True,
         validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         progress: bool = False,
-        telemetry: bool = True,
+        telemetry: bool | Telemetry = True,
+        check_finite: bool = True,
     ) -> History:
         """Train on all of X, `epochs` times, with a new Trainer: the optimizer's state starts afresh.
 
@@ -183,13 +184,14 @@ class MLP:
             Its loss is computed after each epoch.
         progress : bool
             Print a line for each epoch.
-        telemetry : bool
-            Record the statistics of every layer at every step; see `Trainer`.
+        telemetry : bool or Telemetry
+        check_finite : bool
+            As in `Trainer`; validation data are always searched.
 
         Returns
         -------
         History
-            Losses, epochs, and the telemetry of every step, if recorded.
+            Losses, epochs, and the telemetry, if recorded.
 
         Raises
         ------
@@ -197,26 +199,18 @@ class MLP:
             Bad data or arguments; nothing has changed.
         DivergenceError
             A loss or an update is not finite; the weights are those before that step.
+        OSError
+            The telemetry's file cannot be written.
         """
-        trainer = Trainer(self, loss, optimizer, telemetry=telemetry)
+        trainer = Trainer(self, loss, optimizer, telemetry=telemetry, check_finite=check_finite)
         epochs = _checks.integer("epochs", epochs, at_least=1)
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
         shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)
         data = trainer._checked(X, y)
-        samples = len(data[0])
-        batch_size = min(batch_size, samples)
         held_out = None
         if validation_data is not None:
             held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, loss))
-        history = History(self._network.layers)
-        for epoch in range(epochs):
-            start = time.perf_counter()
-            mean = trainer._epoch(data, batch_size, shuffle, history)
-            validation = None if held_out is None else self._mean_loss(*held_out, loss)
-            history.epochs.append(Epoch(epoch, mean, validation, time.perf_counter() - start))
-            if progress:
-                print(history.epochs[-1].line(epochs, samples), flush=True)
-        return history
+        return trainer._epochs(data, epochs, min(batch_size, len(data[0])), shuffle, held_out, progress)
 
     def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
         """Return the outputs of the last layer.

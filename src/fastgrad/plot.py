@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastgrad.telemetry import Array, History
+from fastgrad.history import History
+from fastgrad.telemetry import Array, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ def gradient_flow(
     statistic: str = "grad_norm",
     path: str | PathLike[str] | None = None,
 ) -> "Figure":
-    """Draw a statistic of every layer at every step as a heat map, one panel per network, all on one colour scale.
+    """Draw a statistic of every layer, step by step, as a heat map, one panel per network, all on one colour scale.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def gradient_flow(
     matplotlib.figure.Figure
         Steps to the right, layers upwards (0, next to the input, at the bottom). Exact zeros are grey and values that
         are not finite red, outside the colour scale, on which the smallest normal float32 is marked where it falls. Of
-        more than 4000 steps an even subset is drawn.
+        more than 4000 rows an even subset is drawn.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def gradient_flow(
     panels = [figure.add_subplot(rows, columns, 1 + index) for index in range(len(runs))]
     scale = _shared_scale(list(magnitudes.values()))
     for panel, (title, values) in zip(panels, magnitudes.items(), strict=True):
-        _draw_heat_map(panel, values, scale)
+        _draw_heat_map(panel, values, scale, runs[title].telemetry)
         panel.set_title(title, loc="left")
         panel.set_xlabel("step")
     for panel in panels[::columns]:
@@ -106,18 +107,19 @@ def _shared_scale(magnitudes: list[Array]) -> "Normalize":
     return Normalize(low - margin, high + margin)
 
 
-def _draw_heat_map(panel: "Axes", values: Array, scale: "Normalize") -> None:
+def _draw_heat_map(panel: "Axes", values: Array, scale: "Normalize", record: Record) -> None:
     from matplotlib import colormaps
     from matplotlib.colors import to_rgba
     from matplotlib.ticker import MaxNLocator
 
-    layers, steps = values.shape
-    shown = values[:, :: -(-steps // _MOST_COLUMNS)]
+    layers, rows = values.shape
+    shown = values[:, :: -(-rows // _MOST_COLUMNS)]
+    left = record.steps[0] - 0.5
     finite = np.isfinite(shown)
     pixels = colormaps[_COLOURS](scale(np.where(finite, shown, 0.0)), bytes=True)
     for mask, colour in ((np.isneginf(shown), _ZERO_COLOUR), (~finite & ~np.isneginf(shown), _NONFINITE_COLOUR)):
         pixels[mask] = np.round(255 * np.array(to_rgba(colour)))
-    panel.imshow(pixels, origin="lower", aspect="auto", extent=(-0.5, steps - 0.5, -0.5, layers - 0.5))
+    panel.imshow(pixels, origin="lower", aspect="auto", extent=(left, left + rows * record.stride, -0.5, layers - 0.5))
     panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
 

@@ -1,17 +1,22 @@
-"""What every layer did at every step: the statistics' names, one step's view, and the record of a whole run.
+"""What every layer did: the statistics' names, one step's view, how a run is recorded, and its record.
 
 The kernels measure; these classes only hold and name the numbers, float64, in the order of `STATISTICS`. All arrays
 they give out are read-only, and views wherever that is possible. Judging the numbers is not done here.
 """
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from fastgrad import _checks
+from fastgrad._rows import Rows, read_only
+from fastgrad._stream import Stream, read
 
 Array = npt.NDArray[np.float64]
 
@@ -78,8 +83,8 @@ class LayerStats:
     __slots__ = ("_record", "step")
 
     def __init__(self, values: Array, step: int) -> None:
-        _require_float64("values", values, (len(RECORD), "layers"))
-        self._record = _read_only(values)
+        _checks.require_float64("values", values, (len(RECORD), "layers"))
+        self._record = read_only(values)
         self.step = step
 
     @property
@@ -106,6 +111,9 @@ class LayerStats:
         """Return the same statistics in memory of their own."""
         return LayerStats(self._record.copy(), self.step)
 
+    def __reduce__(self) -> tuple[type["LayerStats"], tuple[Array, int]]:
+        return type(self), (self._record, self.step)
+
     def __repr__(self) -> str:
         rows = [["layer", *STATISTICS]]
         rows += [[str(layer), *(f"{v:.3e}" for v in self.values[:, layer])] for layer in self._shown_layers()]
@@ -122,7 +130,7 @@ class LayerStats:
 
 
 class Gains(NamedTuple):
-    """What a layer multiplies the gradient by on its way back: factors of norms, each of shape (steps, layers).
+    """What a layer multiplies the gradient by on its way back: factors of norms, each of shape (rows, layers).
 
     Attributes
     ----------
@@ -138,210 +146,222 @@ class Gains(NamedTuple):
     weight: Array
 
 
+@dataclass(frozen=True)
 class Telemetry:
-    """The statistics of the steps of a run that recorded them.
+    """How a run is recorded: which steps, how many of them in memory, and whether in a file too.
 
-    ``telemetry["grad_norm"]`` is a read-only (steps, layers) float64 array, ``len(telemetry)`` the number of steps;
-    iterating gives the statistics' names, as with a data frame. Chunks are joined when first read, once.
+    Step s of a history is recorded where s is a multiple of ``every``. When more than `keep` rows would be, every
+    second one is dropped, and from there on only multiples of twice as many steps are recorded, and so on: memory stays
+    bounded and the rows evenly spaced, however long the run.
+
+    Parameters
+    ----------
+    every : int
+        >= 1.
+    keep : int
+        >= 2. The most rows in memory, of ``8 * len(RECORD)`` bytes for each layer.
+    file : path-like, optional
+        An .npz, in an existing folder, to which ``run`` and ``fit`` write the multiples of `every`, none dropped, while
+        they go on; `load` reads it. A Trainer's first recorded step replaces a file that is there, and its later runs
+        add to it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range or of the wrong type.
+
+    Notes
+    -----
+    The file can be read after every MiB or so, by `numpy.load` too. Its members are "names" (`RECORD`), "every",
+    "layers", and for each chunk n "steps_<n>", (steps,) int64 counted as in the run's history, and "statistics_<n>",
+    (steps, len(RECORD), layers) float64. Where it cannot be written, ``run`` and ``fit`` raise OSError; the history
+    then has all steps done, and the file what it had before.
+    """
+
+    every: int = 1
+    keep: int = 4096
+    file: str | PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "every", _checks.integer("every", self.every, at_least=1, below=2**63))
+        object.__setattr__(self, "keep", _checks.integer("keep", self.keep, at_least=2))
+        if self.file is not None:
+            object.__setattr__(self, "file", _checks.new_file("file", self.file, ".npz"))
+
+    def stream(self, layers: int) -> Stream | None:
+        """Return what writes the file, if there is to be one."""
+        return None if self.file is None else Stream(Path(self.file), self.every, RECORD, layers)
+
+
+def resolve(telemetry: object) -> Telemetry | None:
+    """Return how to record what `telemetry` says, True for the defaults; None where it is False."""
+    if isinstance(telemetry, Telemetry):
+        return telemetry
+    if not isinstance(telemetry, bool | np.bool_):
+        raise TypeError(f"telemetry: got {telemetry!r}, wants True or False or a fastgrad.Telemetry")
+    return Telemetry() if telemetry else None
+
+
+class Record:
+    """The statistics of the steps of a run that were recorded, a row for each.
+
+    ``record["grad_norm"]`` is a read-only (rows, layers) float64 array, ``len(record)`` the number of rows, and `steps`
+    says which steps they are; iterating gives the statistics' names, as with a data frame. Arrays that were read stay
+    as they are when the run goes on.
 
     Parameters
     ----------
     layers : int
         Number of layers of the network.
+    every, keep : int
+        As in `Telemetry`.
     """
 
-    def __init__(self, layers: int) -> None:
+    def __init__(self, layers: int, every: int = Telemetry.every, keep: int = Telemetry.keep) -> None:
+        how = Telemetry(every, keep)
         self.layers = layers
-        self._chunks = _Chunks((len(RECORD), layers))
+        self._every = self._stride = how.every
+        self._keep = how.keep
+        self._steps = Rows((), np.int64, keep)
+        self._rows = Rows((len(RECORD), layers), most=keep)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The statistics' names."""
         return STATISTICS
 
-    def append_chunk(self, values: Array) -> None:
-        """Add the next steps.
+    @property
+    def every(self) -> int:
+        """Steps from one row to the next as long as none is dropped."""
+        return self._every
+
+    @property
+    def keep(self) -> int:
+        """The most rows."""
+        return self._keep
+
+    @property
+    def stride(self) -> int:
+        """Steps from one row to the next: `every`, doubled each time that rows were dropped."""
+        return self._stride
+
+    @property
+    def steps(self) -> npt.NDArray[np.int64]:
+        """(rows,) read-only array: the steps that the rows are, as indices into the history's losses."""
+        return self._steps.view()
+
+    def append_chunk(self, first: int, values: Array) -> None:
+        """Add what is to be recorded of some steps. Rows of the same and later steps give way.
 
         Parameters
         ----------
+        first : int
+            The first of them; the others follow it one by one.
         values : (steps, len(RECORD), layers) float64 array
-            Kept, not copied: the caller must not write to it afterwards.
+            Of each of them. Copied.
 
         Raises
         ------
         ValueError
             `values` has another shape or dtype.
         """
-        self._chunks.append("values", values)
+        _checks.require_float64("values", values, ("steps", len(RECORD), self.layers))
+        while (at := self._rows_before(first)) + len(values[self._chosen(first)]) > self._keep:
+            self._thin()
+        chosen = self._chosen(first)
+        self._rows.put(at, values[chosen])
+        self._steps.put(at, np.arange(first, first + len(values))[chosen])
 
-    def require_chunk(self, name: str, values: Array) -> None:
-        """Raise the ValueError that `append_chunk` would, calling the argument `name`."""
-        self._chunks.require(name, values)
+    def _chosen(self, first: int) -> slice:
+        return slice(-first % self._stride, None, self._stride)
 
-    def at(self, step: int) -> LayerStats:
-        """Return the statistics of one step; negative steps count from the end, as in a list.
+    def _rows_before(self, step: int) -> int:
+        rows = len(self)
+        return rows if rows == 0 or self.steps[-1] < step else int(np.searchsorted(self.steps, step))
+
+    def _thin(self) -> None:
+        even = self.steps % (2 * self._stride) == 0
+        rows, steps = self._rows.selected(even), self._steps.selected(even)
+        self._rows, self._steps, self._stride = rows, steps, 2 * self._stride
+
+    def at(self, row: int) -> LayerStats:
+        """Return the statistics of one row; negative rows count from the end, as in a list. It knows its step.
 
         Raises
         ------
         IndexError
-            There is no such step.
+            There is no such row.
         """
-        steps = len(self)
-        if not -steps <= step < steps:
-            raise IndexError(f"step: got {step}, the telemetry holds {steps} steps")
-        return LayerStats(self._chunks.row(step % steps), step % steps)
+        rows = len(self)
+        if not -rows <= row < rows:
+            raise IndexError(f"row: got {row}, the record holds {rows} rows")
+        return LayerStats(self._values()[row], int(self.steps[row]))
 
     def log10(self, name: str) -> Array:
-        """Return log10 of the magnitude, (steps, layers): finite unless the value is exactly 0 (-inf) or not finite."""
-        return _log10_magnitude(self._chunks.joined(), name)
+        """Return log10 of the magnitude, (rows, layers): finite unless the value is exactly 0 (-inf) or not finite."""
+        return _log10_magnitude(self._values(), name)
 
     @property
     def would_underflow(self) -> npt.NDArray[np.bool_]:
-        """(steps, layers) read-only array: where no entry of dL/dz_l would have been a normal float32 number."""
+        """(rows, layers) read-only array: where no entry of dL/dz_l would have been a normal float32 number."""
         deltas = self.log10("delta_norm")
-        return _read_only((deltas < _LOG10_SMALLEST) & (deltas > -math.inf))
+        return read_only((deltas < _LOG10_SMALLEST) & (deltas > -math.inf))
 
     @property
     def would_overflow(self) -> npt.NDArray[np.bool_]:
-        """(steps, layers) read-only array: where the norm of dL/dz_l exceeds the largest float32 number."""
-        return _read_only(self.log10("delta_norm") > _LOG10_LARGEST)
+        """(rows, layers) read-only array: where the norm of dL/dz_l exceeds the largest float32 number."""
+        return read_only(self.log10("delta_norm") > _LOG10_LARGEST)
 
     def gains(self) -> Gains:
-        """Return each layer's weight gain and derivative gain, (steps, layers) each, however small the norms are."""
+        """Return each layer's weight gain and derivative gain, (rows, layers) each, however small the norms are."""
         deltas, outputs = self.log10("delta_norm"), self.log10("act_grad_norm")
         with np.errstate(invalid="ignore"):  # a gradient that is exactly zero has no gain
             weight = np.full_like(deltas, math.nan)
             weight[:, 1:] = 10.0 ** (outputs[:, :-1] - deltas[:, 1:])
-            return Gains(_read_only(10.0 ** (deltas - outputs)), _read_only(weight))
+            return Gains(read_only(10.0 ** (deltas - outputs)), read_only(weight))
+
+    def _values(self) -> Array:
+        return self._rows.view()[: len(self)]
 
     def __getitem__(self, name: str) -> Array:
-        return _statistic(self._chunks.joined(), name)
+        return _statistic(self._values(), name)
 
     def __len__(self) -> int:
-        return len(self._chunks)
+        return len(self._steps)
 
     def __iter__(self) -> Iterator[str]:
         return iter(STATISTICS)
 
     def __repr__(self) -> str:
-        return f"Telemetry({len(self)} steps, {self.layers} layers: {', '.join(STATISTICS)})"
+        spacing = "" if self.stride == 1 else f" of every {self.stride} steps"
+        return f"Record({len(self)} rows{spacing}, {self.layers} layers: {', '.join(STATISTICS)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"names": RECORD, **self.__dict__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        names = state.pop("names", ("unknown",))
+        if names != RECORD:
+            raise ValueError(
+                f"record: got one of another version, of statistics {', '.join(names)}; wants {', '.join(RECORD)}"
+            )
+        self.__dict__.update(state)
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the data.
+def load(path: str | PathLike[str]) -> Record:
+    """Return all that a Trainer wrote to the file of its `Telemetry`.
 
-    Attributes
-    ----------
-    epoch : int
-        Counted from 0.
-    loss : float
-        Mean of the training loss over the epoch's samples (their sum for "l2_norm"), each batch before its update.
-    validation_loss : float or None
-        After the epoch; None without validation data.
-    seconds : float
-        Wall time.
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It is foreign, cut short, or of another version's statistics.
     """
-
-    epoch: int
-    loss: float
-    validation_loss: float | None
-    seconds: float
-
-    def line(self, epochs: int, samples: int) -> str:
-        """Return the epoch as a line of progress, one of `epochs` over that many samples."""
-        validation = "" if self.validation_loss is None else f"  validation {self.validation_loss:.4f}"
-        speed = samples / max(self.seconds, 1e-9)
-        return f"epoch {self.epoch + 1}/{epochs}  loss {self.loss:.4f}{validation}  {speed:,.0f} samples/s"
-
-
-class History:
-    """What a training run left behind: the loss of each step, its epochs, and the telemetry.
-
-    Parameters
-    ----------
-    layers : int
-        Number of layers of the network.
-
-    Attributes
-    ----------
-    epochs : list of Epoch
-        Filled by ``fit``; empty after a run counted in steps.
-    telemetry : Telemetry
-        Statistics of every layer at every step that recorded them.
-    """
-
-    def __init__(self, layers: int) -> None:
-        self.epochs: list[Epoch] = []
-        self.telemetry = Telemetry(layers)
-        self._losses = _Chunks(())
-
-    @property
-    def loss(self) -> Array:
-        """(steps,) read-only float64 array: the loss of each step's batch before its update."""
-        return self._losses.joined()
-
-    def append_chunk(self, losses: Array, statistics: Array | None) -> None:
-        """Add the next steps.
-
-        Parameters
-        ----------
-        losses : (steps,) float64 array
-        statistics : (steps, len(RECORD), layers) float64 array or None
-            None where nothing was recorded. Both are kept, not copied: the caller must not write to them afterwards.
-
-        Raises
-        ------
-        ValueError
-            Wrong shape or dtype, or different numbers of steps; nothing is added.
-        """
-        self._losses.require("losses", losses)
-        if statistics is not None:
-            self.telemetry.require_chunk("statistics", statistics)
-            if len(losses) != len(statistics):
-                raise ValueError(f"losses: got {len(losses)} steps, wants {len(statistics)} as in statistics")
-            self.telemetry.append_chunk(statistics)
-        self._losses.append("losses", losses)
-
-    def __len__(self) -> int:
-        return len(self._losses)
-
-    def __repr__(self) -> str:
-        span = f", loss {self.loss[0]:.6g} -> {self.loss[-1]:.6g}" if len(self) else ""
-        return f"History({len(self)} steps, {len(self.epochs)} epochs, {self.telemetry.layers} layers{span})"
-
-
-class _Chunks:
-    """Rows of one shape that arrive in chunks and are read as one array."""
-
-    def __init__(self, row_shape: tuple[int, ...]) -> None:
-        self._row_shape = row_shape
-        self._chunks: list[Array] = []
-        self._starts: list[int] = []
-        self._rows = 0
-
-    def require(self, name: str, chunk: Array) -> None:
-        _require_float64(name, chunk, ("steps", *self._row_shape))
-
-    def append(self, name: str, chunk: Array) -> None:
-        self.require(name, chunk)
-        self._chunks.append(_read_only(chunk))
-        self._starts.append(self._rows)
-        self._rows += len(chunk)
-
-    def joined(self) -> Array:
-        if len(self._chunks) != 1:
-            self._chunks = [_read_only(np.concatenate([np.empty((0, *self._row_shape)), *self._chunks]))]
-            self._starts = [0]
-        return self._chunks[0]
-
-    def row(self, index: int) -> Array:
-        chunk = bisect_right(self._starts, index) - 1
-        row: Array = self._chunks[chunk][index - self._starts[chunk]]
-        return row
-
-    def __len__(self) -> int:
-        return self._rows
+    every, layers, steps, rows = read(Path(path), RECORD)
+    record = Record(layers, every, max(2, len(steps)))
+    record._steps, record._rows = steps, rows
+    return record
 
 
 def _index(name: str) -> int:
@@ -350,18 +370,12 @@ def _index(name: str) -> int:
     return _INDEX[name]
 
 
-def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
 def _true(values: Array, exponents: Array) -> Array:
     """Return values * 2**exponents: the array itself where nothing is to do."""
     if not exponents.any():
         return values
     with np.errstate(over="ignore", under="ignore"):
-        return _read_only(np.ldexp(values, exponents.astype(np.int64)))
+        return read_only(np.ldexp(values, exponents.astype(np.int64)))
 
 
 def _statistic(record: Array, name: str) -> Array:
@@ -378,22 +392,11 @@ def _values(record: Array) -> Array:
     values = values.copy()
     for row, exponent in _SCALED_ROWS.items():
         values[row] = _true(values[row], record[exponent])
-    return _read_only(values)
+    return read_only(values)
 
 
 def _log10_magnitude(record: Array, name: str) -> Array:
     row = _index(name)
     with np.errstate(divide="ignore"):
         log10 = np.log10(np.abs(record[..., row, :]))
-    return _read_only(log10 + record[..., _SCALED_ROWS[row], :] * _LOG10_2 if name in SCALED else log10)
-
-
-def _require_float64(name: str, array: object, shape: tuple[int | str, ...]) -> None:
-    """Raise ValueError unless `array` is a float64 array of `shape`, in which a name stands for any size."""
-    wants = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-    if not isinstance(array, np.ndarray) or array.dtype != np.float64:
-        got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"{name}: got {got}, wants a float64 array of shape {wants}")
-    fits = (size == want or isinstance(want, str) for size, want in zip(array.shape, shape, strict=False))
-    if array.ndim != len(shape) or not all(fits):
-        raise ValueError(f"{name}: got shape {array.shape}, wants {wants}")
+    return read_only(log10 + record[..., _SCALED_ROWS[row], :] * _LOG10_2 if name in SCALED else log10)

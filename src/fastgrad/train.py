@@ -6,15 +6,19 @@ before the engine is entered.
 
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core, losses, optim
 from fastgrad.batches import checked_inputs, checked_targets
-from fastgrad.errors import DivergenceError
-from fastgrad.telemetry import RECORD, History, LayerStats
+from fastgrad.errors import DivergenceError, Nonfinite
+from fastgrad.history import Epoch, History
+from fastgrad.telemetry import RECORD, LayerStats, Telemetry, resolve
 
 if TYPE_CHECKING:
     from fastgrad.network import MLP
@@ -23,7 +27,16 @@ Array = npt.NDArray[Any]
 Data = tuple[Array, Array, bool]  # inputs and targets as the engine reads them; whether the targets came as a vector
 
 RING = 32
+_PIECE_BYTES = 1 << 20
 _FIRST_SHUFFLE_STREAM = 2**63  # beyond the number of any layer
+
+
+class _Start(NamedTuple):
+    """Where a piece of a run starts: as a step of the history, of the Trainer, and after what waits for the file."""
+
+    of_history: int
+    step: int
+    waiting: int
 
 
 class Trainer:
@@ -37,10 +50,15 @@ class Trainer:
         One of `fastgrad.losses.LOSSES`.
     optimizer : SGD, Adam, AdamW, RMSprop or str
         Its state lives in the Trainer.
-    telemetry : bool
-        Record the statistics of every layer at every step. Without, there are no `stats`, the telemetry of histories
-        stays empty, and only what certifies an update before it is applied is measured: the norms of activations,
-        deltas, weights and update. Weights, losses and the optimizer's state are the same to the bit.
+    telemetry : bool or Telemetry
+        How to record the statistics of every layer; True is ``Telemetry()``. With False there are no `stats`, the
+        telemetry of histories stays empty, and only what certifies an update before it is applied is measured: the
+        norms of activations, deltas, weights and update. Weights, losses and the optimizer's state are the same to the
+        bit.
+    check_finite : bool
+        Search X and y for entries that are not finite before anything else is done. With False they are not searched,
+        which saves a pass over them; the step that meets such an entry is refused all the same, with a DivergenceError
+        that names it. Their shapes and dtypes, labels, and the range of targets are checked either way.
 
     Raises
     ------
@@ -61,20 +79,30 @@ class Trainer:
     """
 
     def __init__(
-        self, net: "MLP", loss: str, optimizer: optim.Optimizer | str = "adam", *, telemetry: bool = True
+        self,
+        net: "MLP",
+        loss: str,
+        optimizer: optim.Optimizer | str = "adam",
+        *,
+        telemetry: bool | Telemetry = True,
+        check_finite: bool = True,
     ) -> None:
         if not hasattr(net, "new_trainer"):
             raise TypeError(f"net: got {type(net).__name__}, wants an MLP")
         self._net = net
         self._loss = losses.check_loss(loss)
         self._optimizer = optim.resolve(optimizer)
-        self._telemetry = _checks.boolean("telemetry", telemetry)
+        self._telemetry = resolve(telemetry)
+        self._check_finite = _checks.boolean("check_finite", check_finite)
         self._network, stream = net.new_trainer()
         self._state = _core.Optimizer(self._network, optim.core_options(self._optimizer))
         self._lock = threading.RLock()  # one step or pass at a time
         self._plan = _core.Plan(self._network, 1, "training")
+        self._nonfinite: Nonfinite | None = None
+        self._file = None if self._telemetry is None else self._telemetry.stream(self._network.layers)
         self._ring = np.full((RING if self._telemetry else 0, len(RECORD), self._network.layers), math.nan)
         self._slots: list[Array | None] = list(self._ring[:, np.newaxis]) or [None] * RING
+        self._buffers = np.empty(0), self._ring[:0]
         key = np.array([net.seed, _FIRST_SHUFFLE_STREAM + stream], np.uint64)
         self._shuffler = np.random.Generator(np.random.Philox(key=key))
 
@@ -123,7 +151,9 @@ class Trainer:
         with self._lock:
             flat = False
             try:
-                loss = self._plan.step(x, y, self._loss, self._state, self._next_slot())
+                loss = self._plan.step(
+                    x, y, self._loss, self._state, self._next_slot(), check_finite=self._check_finite
+                )
                 if loss is None:
                     inputs, targets, flat = self._checked(x, y)
                     loss = self._plan.step(inputs, targets, self._loss, self._state, self._next_slot(), True)
@@ -135,7 +165,8 @@ class Trainer:
     def _divergence(self, loss: float, history: History) -> DivergenceError:
         recorded = range(max(0, self.steps - RING), self.steps) if self._telemetry else ()
         recent = tuple(LayerStats(self._ring[step % RING].copy(), step) for step in recorded)
-        return DivergenceError(self.steps, loss, history, *self._plan.culprit, recent)
+        self._nonfinite = Nonfinite(self.steps, *self._plan.culprit)
+        return DivergenceError(self._nonfinite, loss, history, recent)
 
     def _next_slot(self) -> Array | None:
         return self._slots[self._state.steps % RING]
@@ -163,7 +194,7 @@ class Trainer:
         shuffle : bool
             Draw a new order for each pass, from the network's seed.
         history : History, optional
-            Where to add these steps; a new one unless given. All of its steps have telemetry, or none has.
+            Where to add these steps; a new one unless given. All of its steps are recorded alike, or none is.
 
         Returns
         -------
@@ -176,29 +207,42 @@ class Trainer:
             Bad data or arguments; nothing has changed.
         DivergenceError
             A loss or an update is not finite; the weights are those before that step.
+        OSError
+            The telemetry's file cannot be written; the history has all steps done.
         """
         data = self._checked(X, y)
         shuffle = _checks.boolean("shuffle", shuffle)
         left = _checks.integer("steps", steps, at_least=1)
         batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(data[0]))
-        if history is None:
-            history = History(self._network.layers)
-        if len(history) and self._telemetry != bool(len(history.telemetry)):
-            has = "without" if self._telemetry else "with"
-            raise ValueError(
-                f"history: got steps {has} telemetry, wants them as this Trainer's telemetry={self._telemetry}"
-            )
-        while left:
-            wanted = min(left, -(-len(data[0]) // batch_size))
-            self._pass_over(data, batch_size, wanted, shuffle, history)
-            left -= wanted
+        history = History(self._network.layers) if history is None else _checks.instance("history", history, History)
+        with self._recording(history):
+            while left:
+                wanted = min(left, -(-len(data[0]) // batch_size))
+                self._pass_over(data, batch_size, wanted, shuffle, history)
+                left -= wanted
+        return history
+
+    def _epochs(
+        self, data: Data, epochs: int, batch_size: int, shuffle: bool, held_out: tuple[Array, Array] | None, tell: bool
+    ) -> History:
+        """Pass over checked data so many times, and print a line for each where `tell`."""
+        history = History(self._network.layers)
+        with self._recording(history):
+            for epoch in range(epochs):
+                start = time.perf_counter()
+                mean = self._epoch(data, batch_size, shuffle, history)
+                validation = None if held_out is None else self.evaluate(*held_out)
+                history.epochs.append(Epoch(epoch, mean, validation, time.perf_counter() - start))
+                if tell:
+                    print(history.epochs[-1].line(epochs, len(data[0])), flush=True)
         return history
 
     def _epoch(self, data: Data, batch_size: int, shuffle: bool, history: History) -> float:
         """Pass once over checked data; return the mean loss over its samples (their sum for "l2_norm")."""
         samples = len(data[0])
         steps = -(-samples // batch_size)
-        values = self._pass_over(data, batch_size, steps, shuffle, history)
+        self._pass_over(data, batch_size, steps, shuffle, history)
+        values = history.loss[-steps:]
         sizes = np.full(steps, batch_size)
         sizes[-1] = samples - batch_size * (steps - 1)
         return float(values.sum() if self._loss == "l2_norm" else values @ sizes / samples)
@@ -219,39 +263,84 @@ class Trainer:
         last = self.steps - 1
         return LayerStats(self._ring[last % RING], last)
 
+    @property
+    def nonfinite(self) -> Nonfinite | None:
+        """Where the last step that was refused left the range; None while none has been."""
+        return self._nonfinite
+
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """Return the loss of X and y as one batch, changing nothing; see `MLP.evaluate`."""
         return self._net.evaluate(X, y, loss=self._loss)
 
     def _checked(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Data:
-        inputs = checked_inputs(self._network, x)
-        return inputs, checked_targets(self._network, self._loss, y, len(inputs)), np.ndim(y) == 1
+        inputs = checked_inputs(self._network, x, check_finite=self._check_finite)
+        targets = checked_targets(self._network, self._loss, y, len(inputs), self._check_finite)
+        return inputs, targets, np.ndim(y) == 1
 
-    def _pass_over(self, data: Data, batch_size: int, steps: int, shuffle: bool, history: History) -> Array:
-        """Do one pass, in calls of the engine short enough for signals; what was done is recorded whatever ends it."""
-        with self._lock:
-            return self._pass_over_alone(data, batch_size, steps, shuffle, history)
-
-    def _pass_over_alone(self, data: Data, batch_size: int, steps: int, shuffle: bool, history: History) -> Array:
-        X, y, flat = data
-        rows = min(len(X), steps * batch_size)
-        order = self._shuffler.permutation(len(X))[:rows] if shuffle else np.arange(rows)
-        values = np.empty(steps)
-        statistics = np.empty((steps, *self._ring.shape[1:])) if self._telemetry else None
-        done, tried = 0, -1
-        before = self.steps
+    @contextmanager
+    def _recording(self, history: History) -> Iterator[None]:
+        """Record steps in `history`; whatever ends them, the file is left with all of them."""
+        history.prepare(self._network.layers, self._telemetry)
         try:
-            while done < steps and done != tried:
-                tried = done
-                done = self._plan.steps(X, y, order, batch_size, self._loss, self._state, values, statistics, done)
+            yield
         finally:
-            done = self.steps - before  # a signal may have come between the steps and their count
-            if done:
-                self._net.remember_training(self._loss, flat)
-            history.append_chunk(values[:done], None if statistics is None else statistics[:done])
-            if statistics is not None:
-                for back in range(1, min(RING, done) + 1):
-                    self._ring[(self.steps - back) % RING] = statistics[done - back]
+            if self._file is not None:
+                with self._lock:
+                    self._file.write()
+
+    def _pass_over(self, data: Data, batch_size: int, steps: int, shuffle: bool, history: History) -> None:
+        """Do one pass, in pieces whose statistics fit a buffer."""
+        with self._lock:
+            samples = len(data[0])
+            rows = min(samples, steps * batch_size)
+            order = self._shuffler.permutation(samples)[:rows] if shuffle else np.arange(rows)
+            piece = self._make_room(steps) * batch_size
+            for start in range(0, rows, piece):
+                self._do_piece(data, order[start : start + piece], batch_size, history)
+
+    def _make_room(self, steps: int) -> int:
+        """Have buffers for the losses and statistics of that many steps, or of so many as a piece may have."""
+        most = max(RING, _PIECE_BYTES // (8 + self._ring[0].nbytes if self._telemetry else 8))
+        steps = min(steps, most)
+        if steps > len(self._buffers[0]):
+            shape = (steps if self._telemetry else 0, *self._ring.shape[1:])
+            self._buffers = np.empty(steps), np.empty(shape)
+        return steps
+
+    def _do_piece(self, data: Data, order: Array, batch_size: int, history: History) -> None:
+        """Do steps in calls of the engine short enough for signals; what was done is recorded whatever ends it."""
+        X, y, flat = data
+        steps = -(-len(order) // batch_size)
+        values = self._buffers[0][:steps]
+        statistics = self._buffers[1][:steps] if self._telemetry else None
+        start = _Start(len(history), self.steps, 0 if self._file is None else len(self._file))
+        done, tried = 0, -1
+        try:
+            try:
+                while done < steps and done != tried:
+                    tried = done
+                    done = self._plan.steps(X, y, order, batch_size, self._loss, self._state, values, statistics, done)
+                self._keep(history, start, flat)
+            except BaseException:  # a signal may have come anywhere, in the midst of this too
+                self._keep(history, start, flat)
+                raise
+        finally:
+            if self._file is not None:
+                self._file.write_if_enough()
         if done < steps:
             raise self._divergence(float(values[done]), history)
-        return values
+
+    def _keep(self, history: History, start: _Start, flat: bool) -> None:
+        """Record the steps done since `start`; to do it twice is to do it once."""
+        done = self.steps - start.step
+        losses, statistics = self._buffers[0][:done], self._buffers[1][:done]
+        if not done:
+            return
+        self._net.remember_training(self._loss, flat)
+        history.append_chunk(losses, statistics if self._telemetry else None, start.of_history)
+        if self._file is not None:
+            self._file.put(start.waiting, start.of_history, statistics)
+        recent = statistics[-RING:]
+        slot = (self.steps - len(recent)) % RING
+        self._ring[slot : slot + len(recent)] = recent[: RING - slot]
+        self._ring[: max(0, slot + len(recent) - RING)] = recent[RING - slot :]
