@@ -38,6 +38,7 @@ struct fg_linear_forward_args {
     int64_t output_stride;
     double saturation; /* an |f'| below it counts as saturated; 0 where that is not counted */
     double *sums; /* [FG_FORWARD_SUMS], or NULL */
+    void *column_slopes; /* [vecs * lanes]: of each column the sum of |f'|; not touched unless measured */
     int measured; /* 0: of the sums only FG_SUM_OUTPUT_SQUARED is wanted, and FG_SUM_ABS_SLOPE where there are slopes */
     fg_ahead *ahead; /* never NULL */
 };

@@ -68,13 +68,16 @@ static void carve_levels(fg_plan *plan, fg_arena *arena) {
 static void carve_sums(fg_plan *plan, fg_arena *arena) {
     const fg_network *net = plan->net;
     plan->forward_sums = take_pointers(arena, net->layers);
+    plan->column_slopes = take_pointers(arena, net->layers);
     plan->backward_sums = take_pointers(arena, net->layers + 1);
     plan->losses = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
     plan->exponents = fg_arena_take(arena, (size_t)net->layers + 1, sizeof *plan->exponents);
     plan->block_exponents = fg_arena_take(arena, (size_t)net->layers + 1, sizeof *plan->block_exponents);
-    for (int l = 0; l < net->layers; l++)
+    for (int l = 0; l < net->layers; l++) {
         place(arena, plan->forward_sums, l, (size_t)(net->layer[l].panels * plan->blocks * FG_FORWARD_SUMS),
               sizeof(double));
+        place(arena, plan->column_slopes, l, (size_t)(plan->blocks * level_stride(plan, l + 1)), net->element_size);
+    }
     for (int level = 0; level <= net->layers; level++) {
         int *exponents = fg_arena_take(arena, (size_t)plan->blocks, sizeof *exponents);
         if (arena->base)

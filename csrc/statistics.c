@@ -98,13 +98,16 @@ static void collect_gradients(const fg_plan *plan, int l, const fg_weight_sums *
     row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? ldexp(sqrt(w->bias_gradient), exponent - kept) : NAN;
 }
 
-void fg_collect_statistics(const fg_plan *plan, double *statistics) {
+void fg_collect_statistics(const fg_plan *plan, fg_liveness *liveness, double *statistics) {
     const int layers = plan->net->layers;
+    if (liveness)
+        fg_liveness_count_step(liveness);
     for (int l = 0; l < layers; l++) {
         const fg_weight_sums w = fg_sum_weight_units(plan, l);
         double row[FG_STATISTICS];
         collect_forward(plan, l, row);
         collect_gradients(plan, l, &w, row);
+        row[FG_STATISTIC_dead] = fg_dead_share(plan, l, liveness);
         row[FG_STATISTIC_weight_norm] = sqrt(w.weight);
         row[FG_STATISTIC_update_norm] = sqrt(w.update);
         row[FG_STATISTIC_update_ratio] = sqrt(w.update) / sqrt(w.weight);

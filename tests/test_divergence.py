@@ -40,7 +40,7 @@ def assert_accused(net, layer, tensor, X, y, optimizer="adam"):
     plan = _core.Plan(net._network, len(X), "training")
     state = fg.Trainer(net, "mse", optimizer)._state
     with pytest.raises(_core.RefusedError):
-        plan.step(X, y, "mse", state, None, True)
+        plan.step(X, y, "mse", state, None, None, True)
     assert plan.culprit == (layer, tensor)
     assert state.steps == 0
     assert same_bits(parameters(net), before)

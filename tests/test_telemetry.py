@@ -27,6 +27,7 @@ def test_the_statistics_are_those_of_the_contract_in_order():
         "preact_rms",
         "deriv_mean",
         "saturated",
+        "dead",
         "delta_norm",
         "act_grad_norm",
         "grad_norm",
@@ -181,8 +182,8 @@ def test_telemetry_names_its_statistics_like_a_data_frame():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.ones((2, len(RECORD), LAYERS + 1)), r"values: got shape \(2, 14, 6\), wants \(steps, 14, 5\)"),
-        (np.ones((len(RECORD), LAYERS)), r"values: got shape \(14, 5\), wants \(steps, 14, 5\)"),
+        (np.ones((2, len(RECORD), LAYERS + 1)), r"values: got shape \(2, 15, 6\), wants \(steps, 15, 5\)"),
+        (np.ones((len(RECORD), LAYERS)), r"values: got shape \(15, 5\), wants \(steps, 15, 5\)"),
         (np.ones((2, len(RECORD), LAYERS), np.float32), "values: got dtype float32, wants a float64 array"),
         ([[1.0]], "values: got list, wants a float64 array"),
     ],
@@ -195,12 +196,12 @@ def test_chunks_of_another_shape_or_dtype_are_refused(values, message):
 
 
 def test_layer_stats_of_another_shape_or_dtype_are_refused():
-    with pytest.raises(ValueError, match=r"values: got shape \(3,\), wants \(14, layers\)"):
+    with pytest.raises(ValueError, match=r"values: got shape \(3,\), wants \(15, layers\)"):
         LayerStats(np.ones(3), 0)
-    with pytest.raises(ValueError, match=r"values: got shape \(8, 4\), wants \(14, layers\)"):
+    with pytest.raises(ValueError, match=r"values: got shape \(8, 4\), wants \(15, layers\)"):
         LayerStats(np.ones((8, 4)), 0)
     with pytest.raises(ValueError, match="values: got dtype int64"):
-        LayerStats(np.ones((14, 4), np.int64), 0)
+        LayerStats(np.ones((15, 4), np.int64), 0)
 
 
 def test_history_keeps_losses_and_statistics_in_step():
@@ -234,7 +235,7 @@ def test_history_keeps_losses_without_statistics():
         (np.ones(2), chunk(3), "losses: got 2 steps, wants 3 as in statistics"),
         (np.ones((2, 1)), chunk(2), r"losses: got shape \(2, 1\), wants \(steps,\)"),
         (np.ones(2, np.float32), chunk(2), "losses: got dtype float32"),
-        (np.ones(2), np.ones((2, 3, LAYERS)), r"statistics: got shape \(2, 3, 5\), wants \(steps, 14, 5\)"),
+        (np.ones(2), np.ones((2, 3, LAYERS)), r"statistics: got shape \(2, 3, 5\), wants \(steps, 15, 5\)"),
     ],
 )
 def test_history_refuses_a_bad_chunk_whole(losses, statistics, message):

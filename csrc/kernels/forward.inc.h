@@ -24,6 +24,10 @@ typedef struct {
     tally preactivation;
 } forward_lanes;
 
+ALWAYS_INLINE void add_column_slopes(real *columns, int begun, vec of_tile) {
+    v_store(columns, (begun ? v_load(columns) : v_zero()) + of_tile);
+}
+
 ALWAYS_INLINE void finish_forward(activation_function activate, const int measured,
                                   const struct fg_linear_forward_args *p, int64_t row, int height, const vec *tile,
                                   forward_lanes *sums) {
@@ -59,6 +63,8 @@ ALWAYS_INLINE void finish_forward(activation_function activate, const int measur
         }
         tile_preactivations = tile_preactivations + preactivations;
         sums->saturated = sums->saturated + saturated;
+        if (measured)
+            add_column_slopes((real *)p->column_slopes + v * LANES, row > 0, slope_sum);
         tile_squares = tile_squares + squares;
         tile_sum = tile_sum + sum;
         tile_slopes = tile_slopes + slope_sum;

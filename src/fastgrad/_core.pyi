@@ -48,6 +48,9 @@ class Optimizer:
     @property
     def steps(self) -> int: ...
 
+class Liveness:
+    def __init__(self, network: Network, window: int) -> None: ...
+
 class Plan:
     network: Network
     rows: int
@@ -57,11 +60,24 @@ class Plan:
     def forward(self, x: Array, out: Array, first: int = 0) -> int: ...
     @overload
     def step(
-        self, x: object, y: object, loss: str, optimizer: Optimizer, statistics: Doubles | None
+        self,
+        x: object,
+        y: object,
+        loss: str,
+        optimizer: Optimizer,
+        liveness: Liveness | None,
+        statistics: Doubles | None,
     ) -> float | None: ...
     @overload
     def step(
-        self, x: Array, y: Array, loss: str, optimizer: Optimizer, statistics: Doubles | None, checked: Literal[True]
+        self,
+        x: Array,
+        y: Array,
+        loss: str,
+        optimizer: Optimizer,
+        liveness: Liveness | None,
+        statistics: Doubles | None,
+        checked: Literal[True],
     ) -> float: ...
     def steps(
         self,
@@ -71,6 +87,7 @@ class Plan:
         batch_size: int,
         loss: str,
         optimizer: Optimizer,
+        liveness: Liveness | None,
         losses: Doubles,
         statistics: Doubles | None,
         first: int = 0,

@@ -205,6 +205,7 @@ class MLP:
         data = trainer._checked(X, y)
         samples = len(data[0])
         batch_size = min(batch_size, samples)
+        trainer._watch(-(-samples // batch_size))
         held_out = None
         if validation_data is not None:
             held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, loss))

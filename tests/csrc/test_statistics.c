@@ -66,7 +66,7 @@ static void test_statistics(fg_isa isa) {
     CASE("%s statistics", fg_isa_name(isa));
     for (int l = 0; l < 3; l++)
         fg_network_get_weights(net, l, w[l] = new_reals(FG_F64, s.sizes[l] * s.sizes[l + 1], 0, 0));
-    CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, adam, &loss, statistics) == FG_OK, "a step diverges");
+    CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, adam, &loss, NULL, statistics) == FG_OK, "a step diverges");
     for (int l = 0; l < 3; l++) {
         check_layer_statistics(plan, net, &s, l, rows, w[l], statistics);
         free(w[l]);
@@ -77,8 +77,51 @@ static void test_statistics(fg_isa isa) {
     free(x), free(y);
 }
 
+/* A third of the units lives for positive inputs, the rest for negative ones. `sign` is that of each step's inputs: what
+ * has not been among those of the last two steps leaves its units dead. */
+static void test_liveness(fg_isa isa, fg_dtype dtype) {
+    enum { STEPS = 9, ROWS = 21, UNITS = 61, WINDOW = 2 };
+    static const int sign[STEPS] = {1, 1, -1, -1, -1, 1, -1, 1, 1};
+    const shape s = {.isa = isa,
+                     .dtype = dtype,
+                     .layers = 2,
+                     .sizes = {1, UNITS, 1},
+                     .activations = {FG_ACTIVATION_relu, FG_ACTIVATION_identity}};
+    const fg_optimizer_config still = {.kind = FG_OPTIMIZER_sgd};
+    double loss, statistics[FG_STATISTICS * 2];
+    fg_network *const net = new_network(&s);
+    fg_plan *const plan = new_plan(net, 100, FG_TRAINING);
+    void *const w = new_reals(dtype, UNITS, 1, 1), *const y = new_reals(dtype, ROWS, -1, 1);
+    fg_optimizer *optimizer;
+    fg_liveness *liveness;
+    CASE("%s %s liveness", fg_isa_name(isa), real_name(dtype));
+    CHECK(fg_optimizer_create(&optimizer, net, &still) == FG_OK, "no optimizer");
+    CHECK(fg_liveness_create(&liveness, net, WINDOW) == FG_OK, "no liveness");
+    for (int64_t i = 0; i < UNITS; i++)
+        real_put(dtype, w, i, i % 3 ? -1.0 : 1.0);
+    fg_network_set_weights(net, 0, w);
+    for (int step = 0; step < STEPS; step++) {
+        void *const x = new_reals(dtype, ROWS, 0.5 * sign[step], sign[step]);
+        const fg_batch batch = {.rows = ROWS, .inputs = x, .targets = y};
+        const int both = step > 0 && sign[step] != sign[step - 1], positive = (UNITS + 2) / 3;
+        const int dead = both ? 0 : sign[step] > 0 ? UNITS - positive : positive;
+        CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, optimizer, &loss, liveness, statistics) == FG_OK, "it diverges");
+        check_statistic(statistics, FG_STATISTIC_dead, 2, 0, (double)dead / UNITS);
+        check_statistic(statistics, FG_STATISTIC_dead, 2, 1, 0.0);
+        free(x);
+    }
+    fg_liveness_destroy(liveness);
+    fg_optimizer_destroy(optimizer);
+    fg_plan_destroy(plan);
+    fg_network_destroy(net);
+    free(w), free(y);
+}
+
 int main(void) {
-    for (int isa = 0; isa <= (int)fg_best_isa(); isa++)
+    for (int isa = 0; isa <= (int)fg_best_isa(); isa++) {
         test_statistics((fg_isa)isa);
+        test_liveness((fg_isa)isa, FG_F32);
+        test_liveness((fg_isa)isa, FG_F64);
+    }
     return EXIT_SUCCESS;
 }
