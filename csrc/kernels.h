@@ -108,10 +108,10 @@ struct fg_linear_backward_weights_args {
     fg_ahead *ahead; /* never NULL */
 };
 enum {
-    FG_SUM_GRADIENT_SQUARED,
+    FG_NORM_OF_GRADIENT,
     FG_LARGEST_GRADIENT,
-    FG_SUM_WEIGHT_SQUARED,
-    FG_SUM_UPDATE_SQUARED,
+    FG_NORM_OF_WEIGHT,
+    FG_NORM_OF_UPDATE,
     FG_SUM_NOT_FINITE, /* of a trial: 0 where every new weight and state is finite, else NaN */
     FG_UPDATE_SUMS
 };

@@ -91,10 +91,6 @@ void fg_remember_step(const fg_plan *); /* once the step has been applied */
 double fg_dead_share(const fg_plan *, int layer, fg_liveness *);
 
 /* From the units' sums, added in index order, to norms and a row of statistics, statistics.c. */
-typedef struct fg_weight_sums {
-    double gradient, bias_gradient, weight, update;
-} fg_weight_sums;
-fg_weight_sums fg_sum_weight_units(const fg_plan *, int layer);
 double fg_delta_square(const fg_plan *, int layer);  /* of the layer's delta, times 2^(2 exponent of its level) */
 double fg_output_square(const fg_plan *, int level); /* squared norm of the activations of a level */
 void fg_collect_statistics(const fg_plan *, fg_liveness *, double *statistics /* [FG_STATISTICS][layers] */);

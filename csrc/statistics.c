@@ -1,6 +1,7 @@
 /* From the units' partial sums, added in index order, to one row of statistics. */
 #include "plan.h"
 #include "layout.h"
+#include "norm.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -14,19 +15,23 @@ static double add_units(const fg_plan *plan, const double *sums, int64_t panels,
     return total;
 }
 
-fg_weight_sums fg_sum_weight_units(const fg_plan *plan, int l) {
-    fg_weight_sums total = {0};
+typedef struct {
+    double gradient, bias_gradient, weight, update;
+} weight_norms;
+
+static weight_norms norms_of_weights(const fg_plan *plan, int l) {
+    fg_squares gradient = {0}, bias_gradient = {0}, weight = {0}, update = {0};
     for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++) {
         const fg_weight_unit *unit = &plan->unit[u];
         if (unit->first >= plan->net->layer[l].fan_in) {
-            total.bias_gradient += unit->sums[FG_SUM_GRADIENT_SQUARED];
+            fg_add_square(&bias_gradient, unit->sums[FG_NORM_OF_GRADIENT]);
             continue;
         }
-        total.gradient += unit->sums[FG_SUM_GRADIENT_SQUARED];
-        total.weight += unit->sums[FG_SUM_WEIGHT_SQUARED];
-        total.update += unit->sums[FG_SUM_UPDATE_SQUARED];
+        fg_add_square(&gradient, unit->sums[FG_NORM_OF_GRADIENT]);
+        fg_add_square(&weight, unit->sums[FG_NORM_OF_WEIGHT]);
+        fg_add_square(&update, unit->sums[FG_NORM_OF_UPDATE]);
     }
-    return total;
+    return (weight_norms){fg_norm(&gradient), fg_norm(&bias_gradient), fg_norm(&weight), fg_norm(&update)};
 }
 
 /* Sum number `which` over the units of a level's backward, each as its block carries it, times 2^(2 common). The loss
@@ -87,15 +92,15 @@ static void collect_forward(const fg_plan *plan, int l, double *row) {
 }
 
 /* The norms keep an exponent apart where they would not fit a double. */
-static void collect_gradients(const fg_plan *plan, int l, const fg_weight_sums *w, double *row) {
+static void collect_gradients(const fg_plan *plan, int l, const weight_norms *w, double *row) {
     enum { FITS_A_DOUBLE = 900 };
     const int exponent = plan->exponents[l + 1], kept = abs(exponent) > FITS_A_DOUBLE ? exponent : 0;
     row[FG_STATISTIC_gradient_exponent] = kept;
     row[FG_STATISTIC_delta_norm] = ldexp(sqrt(fg_delta_square(plan, l)), exponent - kept);
     row[FG_STATISTIC_act_grad_norm] = output_gradient_norm(plan, l, kept);
-    row[FG_STATISTIC_grad_norm] = ldexp(sqrt(w->gradient), exponent - kept);
+    row[FG_STATISTIC_grad_norm] = ldexp(w->gradient, exponent - kept);
     row[FG_STATISTIC_grad_max] = isnan(w->gradient) ? NAN : ldexp(largest_gradient(plan, l), exponent - kept);
-    row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? ldexp(sqrt(w->bias_gradient), exponent - kept) : NAN;
+    row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? ldexp(w->bias_gradient, exponent - kept) : NAN;
 }
 
 void fg_collect_statistics(const fg_plan *plan, fg_liveness *liveness, double *statistics) {
@@ -103,14 +108,14 @@ void fg_collect_statistics(const fg_plan *plan, fg_liveness *liveness, double *s
     if (liveness)
         fg_liveness_count_step(liveness);
     for (int l = 0; l < layers; l++) {
-        const fg_weight_sums w = fg_sum_weight_units(plan, l);
+        const weight_norms w = norms_of_weights(plan, l);
         double row[FG_STATISTICS];
         collect_forward(plan, l, row);
         collect_gradients(plan, l, &w, row);
         row[FG_STATISTIC_dead] = fg_dead_share(plan, l, liveness);
-        row[FG_STATISTIC_weight_norm] = sqrt(w.weight);
-        row[FG_STATISTIC_update_norm] = sqrt(w.update);
-        row[FG_STATISTIC_update_ratio] = sqrt(w.update) / sqrt(w.weight);
+        row[FG_STATISTIC_weight_norm] = w.weight;
+        row[FG_STATISTIC_update_norm] = w.update;
+        row[FG_STATISTIC_update_ratio] = w.update / w.weight;
         for (int s = 0; s < FG_STATISTICS; s++)
             statistics[s * layers + l] = row[s];
     }

@@ -59,13 +59,12 @@ fg_verdict fg_judge_trial(const fg_plan *plan) {
     return FG_APPLY;
 }
 
+/* The norm of a layer is at most the sum of its units' norms. */
 void fg_remember_step(const fg_plan *plan) {
     for (int l = 0; l < plan->net->layers; l++) {
-        double weight = 0.0, update = 0.0;
-        for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++) {
-            weight += plan->unit[u].sums[FG_SUM_WEIGHT_SQUARED];
-            update += plan->unit[u].sums[FG_SUM_UPDATE_SQUARED];
-        }
-        plan->net->layer[l].norm_bound = sqrt(weight) + sqrt(update);
+        double bound = 0.0;
+        for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++)
+            bound += plan->unit[u].sums[FG_NORM_OF_WEIGHT] + plan->unit[u].sums[FG_NORM_OF_UPDATE];
+        plan->net->layer[l].norm_bound = bound;
     }
 }

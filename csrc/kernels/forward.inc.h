@@ -116,13 +116,6 @@ ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, p
     }
 DEFINE_PANEL_WIDTHS(DEFINE_FORWARD)
 
-static double total_of_lanes(vec lanes) {
-    tally total;
-    tally_clear(&total);
-    tally_add(&total, lanes);
-    return tally_total(&total);
-}
-
 static void store_forward_sums(const struct fg_linear_forward_args *p, const forward_lanes *lanes) {
     const block_view outputs = {p->output, p->output_stride, (int)p->rows, p->vecs};
     tally output, squares;

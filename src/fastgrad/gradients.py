@@ -26,8 +26,7 @@ class Gradients:
     input : (n, n_features) array
         dL/dX.
     log10_norm : (layers,) float64 array
-        log10 of the Frobenius norm of each dL/dW_l, far beyond the range of the dtype; -inf for zero. In float64 a
-        gradient whose squares leave the range within a single layer reads -inf or inf too.
+        log10 of the Frobenius norm of each dL/dW_l, far beyond the range of the dtype; -inf for zero.
     """
 
     weights: list[Array]

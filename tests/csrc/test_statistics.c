@@ -117,9 +117,50 @@ static void test_liveness(fg_isa isa, fg_dtype dtype) {
     free(w), free(y);
 }
 
+/* Long double squares any double. */
+static void check_norm(const char *name, double got, const double *x, int64_t n) {
+    const double want = norm_of(x, NULL, n);
+    CHECK(fabs(got - want) <= 1e-13 * want, "norm of the %s: got %.17g, wants %.17g", name, got, want);
+}
+
+static double some_number(double least, double most) {
+    const double size = pow(10.0, random_uniform(least, most));
+    return random_between(0, 1) ? size : -size;
+}
+
+/* Sizes from 10^least to 10^most, several units of them, and a block of zeros. SGD with an lr of 1 adds -g to w. */
+static void check_norms(fg_isa isa, double least, double most) {
+    enum { ROWS = 70, COLUMNS = 77, ENTRIES = ROWS * COLUMNS };
+    static const fg_optimizer_config sgd = {.kind = FG_OPTIMIZER_sgd, .lr = 1.0};
+    double *const w = new_reals(FG_F64, ENTRIES, 0, 0), *const old = new_reals(FG_F64, ENTRIES, 0, 0);
+    double *const g = new_reals(FG_F64, ENTRIES, 0, 0), *const dw = new_reals(FG_F64, COLUMNS, 0, 0);
+    double *const db = new_reals(FG_F64, COLUMNS, 0, 0), one = 1.0, norms[2];
+    CASE("%s norms of 1e%g to 1e%g", fg_isa_name(isa), least, most);
+    for (int i = 20 * COLUMNS; i < ENTRIES; i++) {
+        w[i] = old[i] = some_number(least, most);
+        g[i] = some_number(least, most);
+    }
+    CHECK(fg_op_update(isa, FG_F64, &sgd, 0, ROWS, COLUMNS, w, g, NULL, norms) == FG_OK, "no memory");
+    check_norm("weights", norms[0], old, ENTRIES);
+    check_norm("update", norms[1], g, ENTRIES);
+    CHECK(fg_op_backward_weights(isa, FG_F64, 1, 1, COLUMNS, &one, g + ENTRIES - COLUMNS, dw, db, norms) == FG_OK,
+          "no memory");
+    check_norm("gradient", norms[0], dw, COLUMNS);
+    check_norm("gradient of the bias", norms[1], db, COLUMNS);
+    free(w), free(old), free(g), free(dw), free(db);
+}
+
+static void test_norms(fg_isa isa) {
+    for (int decade = -300; decade <= 300; decade += 50)
+        check_norms(isa, decade - 1, decade + 1);
+    for (int repeat = 0; repeat < 5; repeat++)
+        check_norms(isa, -305, 300 - 100 * repeat);
+}
+
 int main(void) {
     for (int isa = 0; isa <= (int)fg_best_isa(); isa++) {
         test_statistics((fg_isa)isa);
+        test_norms((fg_isa)isa);
         test_liveness((fg_isa)isa, FG_F32);
         test_liveness((fg_isa)isa, FG_F64);
     }
