@@ -9,6 +9,7 @@
  * with it: so all values are those of a plain pass to the bit wherever that neither under- nor overflows. */
 #include "exponents.h"
 #include "layout.h"
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ static int move_for(const fg_plan *plan, double norm) {
     if ((norm >= 0x1p-40 && norm < 0x1p40) || !(norm > 0.0 && isfinite(norm)))
         return 0;
     frexp(norm, &exponent);
-    move = -exponent / STEP * STEP;
+    move = -exponent / STEP * STEP + (exponent < 0 ? STEP : -STEP); /* past 1: a signal goes on as it went */
     return move > farthest ? farthest : move < -farthest ? -farthest : move;
 }
 
@@ -101,8 +102,8 @@ static int largest_bias(const fg_plan *plan, int l) {
 
 /* What a layer's weights make of the norm of a random vector of so many components. */
 static double gain_of(const fg_layer *layer, int64_t components) {
-    const double gain = layer->weight_bound / sqrt((double)components);
-    return gain > 0.0 && isfinite(gain) ? gain : 1.0;
+    const double gain = fmin(layer->weight_bound, DBL_MAX) / sqrt((double)components);
+    return gain > 0.0 ? gain : 1.0;
 }
 
 fg_signal_exponents fg_signal_move(const fg_plan *plan, int l, int64_t block) {

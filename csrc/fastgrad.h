@@ -93,6 +93,12 @@ void fg_optimizer_destroy(fg_optimizer *);
 int64_t fg_optimizer_steps(const fg_optimizer *);
 int fg_optimizer_states(fg_optimizer_kind); /* how many arrays it keeps for each parameter array */
 
+/* How long each unit of a network has been dead: f' = 0 for every sample. A unit counts as dead once it has been so for
+ * the last `window` steps, of which it saw the statistics; of all that it saw, while these are fewer. */
+typedef struct fg_liveness fg_liveness;
+fg_status fg_liveness_create(fg_liveness **out, const fg_network *, int32_t window);
+void fg_liveness_destroy(fg_liveness *);
+
 /* A plan: the workspace of up to `capacity` rows, and the schedule. One call at a time may use a network, its plans and
  * its optimizers. */
 typedef enum {
@@ -116,6 +122,7 @@ typedef struct {
 void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs /* [rows][sizes[layers]], or NULL */);
 /* Without statistics only the norms are taken that certify a step before it is applied. */
 fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss,
+                       fg_liveness * /* NULL: `dead` is of this step alone */,
                        double *statistics /* [FG_STATISTICS][layers], or NULL */);
 
 /* After a step of this batch that was refused: the first tensor of the first layer that left the range. */

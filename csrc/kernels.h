@@ -47,7 +47,8 @@ struct fg_linear_forward_args {
     void *slope;         /* [rows][output_stride]: f'; NULL where it is not wanted */
     int64_t output_stride;
     double saturation; /* an |f'| below it counts as saturated; 0 where that is not counted */
-    double *sums; /* [FG_FORWARD_SUMS], as what they are sums of is stored */
+    double *sums; /* [FG_FORWARD_SUMS], of what is stored */
+    void *column_slopes; /* [vecs * lanes]: of each column the sum of |f'|; not touched unless measured */
     int measured; /* 0: of the sums only FG_SUM_OUTPUT_SQUARED is wanted, and FG_SUM_ABS_SLOPE where there are slopes */
     fg_ahead *ahead; /* never NULL */
 };
@@ -117,10 +118,10 @@ struct fg_linear_backward_weights_args {
     fg_ahead *ahead; /* never NULL */
 };
 enum {
-    FG_SUM_GRADIENT_SQUARED,
+    FG_NORM_OF_GRADIENT,
     FG_LARGEST_GRADIENT,
-    FG_SUM_WEIGHT_SQUARED,
-    FG_SUM_UPDATE_SQUARED,
+    FG_NORM_OF_WEIGHT,
+    FG_NORM_OF_UPDATE,
     FG_SUM_NOT_FINITE, /* of a trial: 0 where every new weight and state is finite, else NaN */
     FG_UPDATE_SUMS
 };

@@ -97,6 +97,7 @@ void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
             args.rows = fg_rows_in_block(plan, b);
             args.input = row_of(plan, plan->activations, l, row);
             args.output = fg_at(net, row_of(plan, plan->activations, l + 1, row), column);
+            args.column_slopes = plan->measured ? fg_column_slopes(plan, l, b, column) : NULL;
             args.slope = keep_slope ? fg_at(net, row_of(plan, plan->deltas, l + 1, row), column) : NULL;
             args.sums = (double *)plan->forward_sums[l] + (p * plan->blocks + b) * FG_FORWARD_SUMS;
             kernels->linear_forward(&args);

@@ -1,7 +1,7 @@
 /* Networks: creation, and the way in and out of the packed parameters. */
 #include "network.h"
 #include "layout.h"
-#include <math.h>
+#include "norm.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,12 +98,10 @@ void fg_unpack(const fg_network *net, int l, const void *packed, int64_t first, 
 }
 
 static double norm_of(const fg_network *net, int64_t n, const void *x) {
-    double square = 0.0;
-    for (int64_t i = 0; i < n; i++) {
-        const double e = net->kernels->dtype == FG_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
-        square += e * e;
-    }
-    return sqrt(square);
+    fg_squares squares = {0};
+    for (int64_t i = 0; i < n; i++)
+        fg_add_square(&squares, net->kernels->dtype == FG_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]);
+    return fg_norm(&squares);
 }
 
 void fg_network_set_weights(fg_network *net, int l, const void *weights) {

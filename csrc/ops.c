@@ -73,7 +73,7 @@ fg_status fg_op_forward(fg_isa isa, fg_dtype dtype, fg_activation activation, in
     fg_layer_forward(o.plan, 0, o.all);
     fg_plan_get_activation(o.plan, 0, output);
     fg_plan_get_delta(o.plan, 0, slope);
-    fg_collect_statistics(o.plan, statistics);
+    fg_collect_statistics(o.plan, NULL, statistics);
     moments[0] = statistics[FG_STATISTIC_act_mean];
     moments[1] = statistics[FG_STATISTIC_act_rms];
     moments[2] = statistics[FG_STATISTIC_deriv_mean];
@@ -95,7 +95,7 @@ fg_status fg_op_backward_data(fg_isa isa, fg_dtype dtype, int64_t rows, int64_t 
     fill_level(&o, o.plan->deltas, 2, fan_out, delta);
     fg_level_backward_data(o.plan, 1, o.all, o.plan->scratch[0]);
     fg_plan_get_delta(o.plan, 0, out);
-    fg_collect_statistics(o.plan, statistics);
+    fg_collect_statistics(o.plan, NULL, statistics);
     *norm = statistics[2 * FG_STATISTIC_delta_norm];
     tear_down(&o);
     return FG_OK;
@@ -115,7 +115,7 @@ fg_status fg_op_backward_weights(fg_isa isa, fg_dtype dtype, int64_t rows, int64
         fg_layer_backward_weights(o.plan, &o.plan->unit[u], NULL, NULL, 0, &ahead);
     fg_plan_get_weight_gradient(o.plan, 0, dw);
     fg_plan_get_bias_gradient(o.plan, 0, db);
-    fg_collect_statistics(o.plan, statistics);
+    fg_collect_statistics(o.plan, NULL, statistics);
     norms[0] = statistics[FG_STATISTIC_grad_norm];
     norms[1] = statistics[FG_STATISTIC_bias_grad_norm];
     tear_down(&o);
@@ -175,7 +175,7 @@ fg_status fg_op_update(fg_isa isa, fg_dtype dtype, const fg_optimizer_config *co
     fg_network_get_weights(o.net, 0, w);
     for (int s = 0; s < optimizer->state_count; s++)
         fg_unpack(o.net, 0, optimizer->state[s][0], 0, rows, states[s]);
-    fg_collect_statistics(o.plan, statistics);
+    fg_collect_statistics(o.plan, NULL, statistics);
     norms[0] = statistics[FG_STATISTIC_weight_norm];
     norms[1] = statistics[FG_STATISTIC_update_norm];
     fg_optimizer_destroy(optimizer);

@@ -94,7 +94,11 @@ static void carve_backward_sums(fg_plan *plan, fg_arena *arena) {
     plan->common_signal = fg_arena_take(arena, (size_t)levels - 1, sizeof *plan->common_signal);
     plan->common_delta = fg_arena_take(arena, (size_t)levels - 1, sizeof *plan->common_delta);
     plan->delta_exponents = take_exponents(plan, arena, levels);
+    plan->column_slopes = take_pointers(arena, levels - 1);
     plan->backward_sums = take_pointers(arena, levels);
+    for (int l = 0; l < levels - 1; l++)
+        place(arena, plan->column_slopes, l, (size_t)(plan->blocks * level_stride(plan, l + 1)),
+              plan->net->element_size);
     for (int level = 0; level < levels; level++)
         place(arena, plan->backward_sums, level,
               (size_t)(fg_level_panels(plan, level) * plan->blocks * FG_BACKWARD_SUMS), sizeof(double));

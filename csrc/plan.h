@@ -2,6 +2,7 @@
 #ifndef FG_PLAN_H
 #define FG_PLAN_H
 #include "layout.h"
+#include "liveness.h"
 #include "optim.h"
 #include "threading.h"
 
@@ -35,6 +36,7 @@ struct fg_plan {
     int threads;
 
     void **forward_sums;  /* [layers]: each double [panels][blocks][FG_FORWARD_SUMS] */
+    void **column_slopes; /* [layers]: each [blocks][stride], sums of |f'| over a block's rows */
     void **backward_sums; /* [layers + 1]: each double [panels][blocks][FG_BACKWARD_SUMS], as the blocks are stored */
     int **signal_exponents;        /* [layers + 1]: each [blocks], of the activations as computed; see exponents.c */
     int **preactivation_exponents; /* [layers]: each [blocks] */
@@ -68,6 +70,11 @@ static inline int64_t fg_rows_in_block(const fg_plan *plan, int64_t block) {
 
 static inline const fg_layer *fg_layer_of(const fg_plan *plan, int l) { return &plan->net->layer[l]; }
 
+/* Where the column slopes of a block of a layer lie, from `column` on. */
+static inline void *fg_column_slopes(const fg_plan *plan, int l, int64_t block, int64_t column) {
+    return fg_at(plan->net, plan->column_slopes[l], block * plan->strides[l + 1] + column);
+}
+
 /* The drivers of one layer, linear.c. Levels are numbered as above. */
 void fg_load_inputs(fg_plan *, const fg_batch *, fg_share);
 void fg_layer_forward(fg_plan *, int layer, fg_share);
@@ -86,12 +93,11 @@ fg_verdict fg_judge_step(const fg_plan *, const fg_optimizer *, double loss);
 fg_verdict fg_judge_trial(const fg_plan *);
 void fg_remember_step(const fg_plan *); /* once the step has been applied */
 
+/* The share of a layer's units that are dead, liveness.c. Where no liveness is kept: in this pass. */
+double fg_dead_share(const fg_plan *, int layer, fg_liveness *);
+
 /* From the units' sums, added in index order, to norms and a row of statistics, statistics.c. */
-typedef struct fg_weight_sums {
-    double gradient, bias_gradient, weight, update;
-} fg_weight_sums;
-fg_weight_sums fg_sum_weight_units(const fg_plan *, int layer);
 double fg_delta_square(const fg_plan *, int layer);  /* squared norm of the layer's delta */
 double fg_output_square(const fg_plan *, int level); /* and of the activations of a level */
-void fg_collect_statistics(const fg_plan *, double *statistics /* [FG_STATISTICS][layers] */);
+void fg_collect_statistics(const fg_plan *, fg_liveness *, double *statistics /* [FG_STATISTICS][layers] */);
 #endif

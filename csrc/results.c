@@ -63,6 +63,6 @@ void fg_plan_get_bias_gradient(const fg_plan *plan, int l, void *out) {
 
 void fg_plan_get_statistics(const fg_plan *plan, double *statistics) {
     const fg_fpenv caller = fg_fpenv_enter();
-    fg_collect_statistics(plan, statistics);
+    fg_collect_statistics(plan, NULL, statistics);
     fg_fpenv_leave(caller);
 }

@@ -1,6 +1,7 @@
 /* From the units' partial sums, added in index order, to one row of statistics. */
 #include "exponents.h"
 #include "layout.h"
+#include "norm.h"
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -69,19 +70,23 @@ static scaled add_scaled_units(const fg_plan *plan, const level_units *units, in
     return (scaled){total, degree * common};
 }
 
-fg_weight_sums fg_sum_weight_units(const fg_plan *plan, int l) {
-    fg_weight_sums total = {0};
+typedef struct {
+    double gradient, bias_gradient, weight, update;
+} weight_norms;
+
+static weight_norms norms_of_weights(const fg_plan *plan, int l) {
+    fg_squares gradient = {0}, bias_gradient = {0}, weight = {0}, update = {0};
     for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++) {
         const fg_weight_unit *unit = &plan->unit[u];
         if (unit->first >= plan->net->layer[l].fan_in) {
-            total.bias_gradient += unit->sums[FG_SUM_GRADIENT_SQUARED];
+            fg_add_square(&bias_gradient, unit->sums[FG_NORM_OF_GRADIENT]);
             continue;
         }
-        total.gradient += unit->sums[FG_SUM_GRADIENT_SQUARED];
-        total.weight += unit->sums[FG_SUM_WEIGHT_SQUARED];
-        total.update += unit->sums[FG_SUM_UPDATE_SQUARED];
+        fg_add_square(&gradient, unit->sums[FG_NORM_OF_GRADIENT]);
+        fg_add_square(&weight, unit->sums[FG_NORM_OF_WEIGHT]);
+        fg_add_square(&update, unit->sums[FG_NORM_OF_UPDATE]);
     }
-    return total;
+    return (weight_norms){fg_norm(&gradient), fg_norm(&bias_gradient), fg_norm(&weight), fg_norm(&update)};
 }
 
 /* The loss works on whole rows: the output layer's sums are one panel's. */
@@ -151,8 +156,8 @@ static void collect_forward(const fg_plan *plan, int l, double *row) {
 }
 
 /* What the deltas of a layer say. */
-static void collect_deltas(const fg_plan *plan, int l, const fg_weight_sums *w, double *row) {
-    const scaled delta = root(delta_square(plan, l)), bias = {sqrt(w->bias_gradient), fg_gradient_exponent(plan, l, 1)};
+static void collect_deltas(const fg_plan *plan, int l, const weight_norms *w, double *row) {
+    const scaled delta = root(delta_square(plan, l)), bias = {w->bias_gradient, fg_gradient_exponent(plan, l, 1)};
     const int kept = kept_apart(delta.exponent);
     row[FG_STATISTIC_delta_exponent] = kept;
     row[FG_STATISTIC_delta_norm] = at_exponent(delta, kept);
@@ -160,8 +165,8 @@ static void collect_deltas(const fg_plan *plan, int l, const fg_weight_sums *w, 
     row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? at_exponent(bias, kept) : NAN;
 }
 
-static void collect_gradients(const fg_plan *plan, int l, const fg_weight_sums *w, double *row) {
-    const scaled norm = {sqrt(w->gradient), fg_gradient_exponent(plan, l, 0)};
+static void collect_gradients(const fg_plan *plan, int l, const weight_norms *w, double *row) {
+    const scaled norm = {w->gradient, fg_gradient_exponent(plan, l, 0)};
     const scaled largest = {isnan(w->gradient) ? NAN : largest_gradient(plan, l), norm.exponent};
     const int kept = kept_apart(norm.exponent);
     row[FG_STATISTIC_gradient_exponent] = kept;
@@ -169,17 +174,20 @@ static void collect_gradients(const fg_plan *plan, int l, const fg_weight_sums *
     row[FG_STATISTIC_grad_max] = at_exponent(largest, kept);
 }
 
-void fg_collect_statistics(const fg_plan *plan, double *statistics) {
+void fg_collect_statistics(const fg_plan *plan, fg_liveness *liveness, double *statistics) {
     const int layers = plan->net->layers;
+    if (liveness)
+        fg_liveness_count_step(liveness);
     for (int l = 0; l < layers; l++) {
-        const fg_weight_sums w = fg_sum_weight_units(plan, l);
+        const weight_norms w = norms_of_weights(plan, l);
         double row[FG_STATISTICS];
         collect_forward(plan, l, row);
         collect_deltas(plan, l, &w, row);
         collect_gradients(plan, l, &w, row);
-        row[FG_STATISTIC_weight_norm] = sqrt(w.weight);
-        row[FG_STATISTIC_update_norm] = sqrt(w.update);
-        row[FG_STATISTIC_update_ratio] = sqrt(w.update) / sqrt(w.weight);
+        row[FG_STATISTIC_dead] = fg_dead_share(plan, l, liveness);
+        row[FG_STATISTIC_weight_norm] = w.weight;
+        row[FG_STATISTIC_update_norm] = w.update;
+        row[FG_STATISTIC_update_ratio] = w.update / w.weight;
         for (int s = 0; s < FG_STATISTICS; s++)
             statistics[s * layers + l] = row[s];
     }

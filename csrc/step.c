@@ -167,7 +167,7 @@ void fg_plan_forward(fg_plan *plan, const fg_batch *batch, void *outputs) {
 }
 
 fg_status fg_plan_step(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_optimizer *optimizer, double *value,
-                       double *statistics) {
+                       fg_liveness *liveness, double *statistics) {
     pass p = {.plan = plan,
               .batch = batch,
               .loss = loss,
@@ -177,6 +177,7 @@ fg_status fg_plan_step(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_op
               .measured = statistics != NULL};
     const fg_fpenv caller = fg_fpenv_enter();
     assert(optimizer->net == plan->net && plan->mode != FG_INFERENCE);
+    assert(!liveness || liveness->net == plan->net);
     p.update = fg_optimizer_next(optimizer);
     execute(&p, batch->rows);
     *value = p.loss_value;
@@ -184,7 +185,7 @@ fg_status fg_plan_step(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_op
         optimizer->steps++;
         fg_remember_step(plan);
         if (statistics)
-            fg_collect_statistics(plan, statistics);
+            fg_collect_statistics(plan, liveness, statistics);
     }
     fg_fpenv_leave(caller);
     return p.refused ? FG_ERR_DIVERGED : FG_OK;

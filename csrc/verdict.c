@@ -6,6 +6,7 @@
  * finite. Where one of them is not, the updates are first tried without being stored. The state that a passed trial
  * leaves needs no memory of it: averages and momentum shrink what entered them, and the same lr has just been seen to
  * take their largest value. A learning rate that changes between steps would need a trial after each change. */
+#include "norm.h"
 #include "plan.h"
 #include <math.h>
 
@@ -60,13 +61,13 @@ fg_verdict fg_judge_trial(const fg_plan *plan) {
 void fg_remember_step(const fg_plan *plan) {
     for (int l = 0; l < plan->net->layers; l++) {
         fg_layer *layer = &plan->net->layer[l];
-        double weight[2] = {0.0}, update[2] = {0.0};
+        fg_squares weights[2] = {{0}}, updates[2] = {{0}};
         for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++) {
             const int of_bias = plan->unit[u].first == layer->fan_in;
-            weight[of_bias] += plan->unit[u].sums[FG_SUM_WEIGHT_SQUARED];
-            update[of_bias] += plan->unit[u].sums[FG_SUM_UPDATE_SQUARED];
+            fg_add_square(&weights[of_bias], plan->unit[u].sums[FG_NORM_OF_WEIGHT]);
+            fg_add_square(&updates[of_bias], plan->unit[u].sums[FG_NORM_OF_UPDATE]);
         }
-        layer->weight_bound = sqrt(weight[0]) + sqrt(update[0]);
-        layer->bias_bound = sqrt(weight[1]) + sqrt(update[1]);
+        layer->weight_bound = fg_norm(&weights[0]) + fg_norm(&updates[0]);
+        layer->bias_bound = fg_norm(&weights[1]) + fg_norm(&updates[1]);
     }
 }

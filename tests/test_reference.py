@@ -298,6 +298,7 @@ def test_statistics_of_a_step_are_those_of_the_table():
             "preact_rms": np.sqrt(np.mean(z**2)),
             "deriv_mean": np.abs(slope).mean(),
             "saturated": np.mean(np.abs(slope) < 0.05 * (1.09983932 if layer else 1.0)),
+            "dead": 0.0,
             "delta_norm": np.linalg.norm(grads.deltas[layer]),
             "act_grad_norm": np.linalg.norm(grads.deltas[layer] / slope),
             "grad_norm": np.linalg.norm(grads.weights[layer]),

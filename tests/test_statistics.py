@@ -46,7 +46,10 @@ def norms(arrays):
 
 
 def expected_statistics(net, case):
-    """Return what the exposed arrays give (deriv_mean is that of float64 slopes), and the gradients of the weights."""
+    """Return what the exposed arrays give, and the gradients of the weights.
+
+    deriv_mean is that of float64 slopes; dead tells of each unit whether it is dead for this batch.
+    """
     plan = _core.Plan(net._network, len(case.X), "gradients")
     X, y = case.X.astype(net.dtype), case.y if case.y.dtype == np.int64 else case.y.astype(net.dtype)
     plan.gradients(X, y, case.loss)
@@ -64,6 +67,7 @@ def expected_statistics(net, case):
         table["preact_rms"].append(np.sqrt(np.mean(z**2)))
         table["deriv_mean"].append(np.mean(np.abs(slope)))
         table["saturated"].append(reference.saturated(net.activations[layer], slope))
+        table["dead"].append(np.all(slope == 0.0, axis=0))
         table["delta_norm"].append(np.linalg.norm(wide(delta)))
         deltas.append(wide(delta))
     upstream = reference.LOSSES[case.loss](a, wide(y) if y.dtype != np.int64 else y)[1]
@@ -81,8 +85,11 @@ def expected_statistics(net, case):
 def assert_steps_are_described(net, case, optimizer, steps=3):
     trainer = fg.Trainer(net, case.loss, optimizer)
     states = [reference.State() for _ in net.weights]
+    dead = [True] * len(net.weights)
     for _ in range(steps):
         table, gradients = expected_statistics(net, case)
+        dead = [before & now for before, now in zip(dead, table["dead"], strict=True)]
+        table["dead"] = [np.mean(units) for units in dead]
         for layer, gradient in enumerate(gradients):
             change, states[layer] = reference.increment(optimizer, wide(net.weights[layer]), gradient, states[layer])
             table["update_norm"].append(np.linalg.norm(change))

@@ -37,6 +37,7 @@ def test_the_statistics_are_those_of_the_contract_in_order():
         "preact_rms",
         "deriv_mean",
         "saturated",
+        "dead",
         "delta_norm",
         "act_grad_norm",
         "grad_norm",
@@ -202,7 +203,7 @@ def test_rows_count_from_either_end_and_know_their_step():
     record = Record(LAYERS, every=5)
     record.append_chunk(0, chunk(18))
     assert record.at(-1).step == record.at(3).step == 15
-    np.testing.assert_array_equal(record.at(-1).values, chunk(18)[15, :-1])
+    np.testing.assert_array_equal(record.at(-1).values, chunk(18)[15, : len(STATISTICS)])
     for row in (4, -5):
         with pytest.raises(IndexError, match=f"row: got {row}, the record holds 4 rows"):
             record.at(row)
@@ -299,7 +300,7 @@ def test_history_keeps_losses_without_statistics():
         history.append_chunk(np.ones(2, np.float32), None)
     np.testing.assert_array_equal(history.loss, [3.0, 2.0, 1.5])
     assert len(history) == 3
-    np.testing.assert_array_equal(history.telemetry.at(-1).values, chunk(1)[0, :-1])
+    np.testing.assert_array_equal(history.telemetry.at(-1).values, chunk(1)[0, : len(STATISTICS)])
     assert len(history.telemetry) == 1
 
 

@@ -80,7 +80,8 @@ ALWAYS_INLINE vec increment_rmsprop_centered_momentum(const update_terms *u, vec
 }
 
 typedef struct {
-    tally gradient, weight, update, not_finite;
+    norm_tally gradient, weight, update;
+    tally not_finite;
     vec largest_gradient;
 } update_tallies;
 
@@ -89,9 +90,8 @@ typedef vec increment_function(const update_terms *, vec g, vec w, vec *s);
 /* 0 for a finite x, NaN for any other. */
 static inline vec finite_or_nan(vec x) { return x - x; }
 
-static inline void tally_rows(tally *t, const void *at, int rows, int vecs) {
-    const block_view view = {at, vecs * LANES, rows, vecs};
-    tally_squares(t, squares_of(view), view);
+static inline void norm_add_rows(norm_tally *t, const void *at, int rows, int vecs) {
+    norm_add(t, (block_view){at, vecs * LANES, rows, vecs});
 }
 
 /* Updates `rows` rows of the weights from element `at` on, or only tries to; the increments replace the gradients. */
@@ -117,7 +117,7 @@ ALWAYS_INLINE void apply_update(increment_function increment, const int states, 
                 v_store((real *)p->states[j] + at, s[j]);
         }
     }
-    tally_rows(&t->update, gradient, rows, p->vecs);
+    norm_add_rows(&t->update, gradient, rows, p->vecs);
     if (trial)
         tally_add(&t->not_finite, not_finite);
 }
@@ -146,11 +146,11 @@ static __attribute__((noinline)) void finish_backward_weights(const struct fg_li
                                                               int64_t row, int rows, vec *tile, update_tallies *t) {
     const int64_t at = row * p->vecs * LANES;
     if (p->measured) {
-        tally_rows(&t->gradient, tile, rows, p->vecs);
+        norm_add_rows(&t->gradient, tile, rows, p->vecs);
         for (int i = 0; i < rows * p->vecs; i++)
             t->largest_gradient = v_max(v_abs(tile[i]), t->largest_gradient);
     }
-    tally_rows(&t->weight, (const real *)p->weights + at, rows, p->vecs);
+    norm_add_rows(&t->weight, (const real *)p->weights + at, rows, p->vecs);
     if (p->gradient)
         for (int i = 0; i < rows * p->vecs; i++)
             v_store((real *)p->gradient + at + i * LANES, tile[i]);
@@ -181,17 +181,17 @@ DEFINE_PANEL_WIDTHS(DEFINE_BACKWARD_WEIGHTS)
 
 static void linear_backward_weights(const struct fg_linear_backward_weights_args *p) {
     update_tallies t;
-    tally_clear(&t.gradient);
-    tally_clear(&t.weight);
-    tally_clear(&t.update);
+    norm_clear(&t.gradient);
+    norm_clear(&t.weight);
+    norm_clear(&t.update);
     tally_clear(&t.not_finite);
     t.largest_gradient = v_zero();
     FOR_PANEL_WIDTH(p->vecs, backward_weights_panel, p, &t);
     if (p->measured) {
-        p->sums[FG_SUM_GRADIENT_SQUARED] = tally_total(&t.gradient);
+        p->sums[FG_NORM_OF_GRADIENT] = norm_total(&t.gradient);
         p->sums[FG_LARGEST_GRADIENT] = (double)v_max_lane(t.largest_gradient);
     }
-    p->sums[FG_SUM_WEIGHT_SQUARED] = tally_total(&t.weight);
-    p->sums[FG_SUM_UPDATE_SQUARED] = tally_total(&t.update);
+    p->sums[FG_NORM_OF_WEIGHT] = norm_total(&t.weight);
+    p->sums[FG_NORM_OF_UPDATE] = norm_total(&t.update);
     p->sums[FG_SUM_NOT_FINITE] = tally_total(&t.not_finite);
 }

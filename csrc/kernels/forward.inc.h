@@ -25,6 +25,10 @@ typedef struct {
     const real *late_bias; /* [vecs * lanes], added after the product; or NULL */
 } forward_lanes;
 
+ALWAYS_INLINE void add_column_slopes(real *columns, int begun, vec of_tile) {
+    v_store(columns, (begun ? v_load(columns) : v_zero()) + of_tile);
+}
+
 ALWAYS_INLINE void finish_forward(activation_function activate, const int measured,
                                   const struct fg_linear_forward_args *p, int64_t row, int height, const vec *tile,
                                   forward_lanes *sums) {
@@ -60,6 +64,8 @@ ALWAYS_INLINE void finish_forward(activation_function activate, const int measur
         }
         tile_preactivations = tile_preactivations + preactivations;
         sums->saturated = sums->saturated + saturated;
+        if (measured)
+            add_column_slopes((real *)p->column_slopes + v * LANES, row > 0, slope_sum);
         tile_squares = tile_squares + squares;
         tile_sum = tile_sum + sum;
         tile_slopes = tile_slopes + slope_sum;
@@ -120,13 +126,6 @@ ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, p
         FOR_EACH_PASS(vecs, p->rows, p->depth, forward_tile, p, unit, sums);                                           \
     }
 DEFINE_PANEL_WIDTHS(DEFINE_FORWARD)
-
-static double total_of_lanes(vec lanes) {
-    tally total;
-    tally_clear(&total);
-    tally_add(&total, lanes);
-    return tally_total(&total);
-}
 
 static void store_forward_sums(const struct fg_linear_forward_args *p, const forward_lanes *lanes) {
     const block_view outputs = {p->output, p->output_stride, (int)p->rows, p->vecs};

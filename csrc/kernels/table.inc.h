@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include "../kernels.h"
 #include "../layout.h"
+#include "../norm.h"
 
 #include "simd_common.inc.h"
 #include "vmath.inc.h"

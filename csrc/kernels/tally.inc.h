@@ -2,9 +2,9 @@
  *
  * Within a block partial sums are taken in the working precision and widened once. A term goes through some 16 additions
  * on its way: down its column in a tile, across the tile's columns, and over the block's tiles.
- * A float32 sum of squares is trusted only where each lane shows that neither underflow nor overflow can have cost it
- * a part in 2^23, or holds nothing but zeros; else the block's squares are summed again in float64, where no normal
- * float32 value can leave the range. */
+ * A sum of squares is trusted only where each lane shows that neither underflow nor overflow can have cost it a part in
+ * 2^23, in float64 in 2^52, or holds nothing but zeros. Else the block's squares are summed again: of float32 in float64,
+ * where no normal value can leave the range; of float64 in three parts, see norm.h, where a norm is wanted. */
 typedef struct {
     dvec part[DVECS];
 } tally;
@@ -34,6 +34,13 @@ static inline void tally_add(tally *t, vec x) {
     v_widen(x, wide);
     for (int i = 0; i < DVECS; i++)
         t->part[i] = t->part[i] + wide[i];
+}
+
+static double total_of_lanes(vec lanes) {
+    tally total;
+    tally_clear(&total);
+    tally_add(&total, lanes);
+    return tally_total(&total);
 }
 
 /* Adds a * b, multiplied in float64. */
@@ -97,7 +104,16 @@ static inline vec squares_of(block_view x) {
 }
 
 #if FG_REAL_BITS == 32
-static inline mask trusted_lanes(vec sum) { return m_and(v_le(v_set1(0x1p-90f), sum), v_le(sum, v_set1(0x1p126f))); }
+#define LEAST_TRUSTED 0x1p-90f
+#define MOST_TRUSTED 0x1p126f
+#else
+#define LEAST_TRUSTED 0x1p-900
+#define MOST_TRUSTED 0x1p900
+#endif
+
+static inline mask trusted_lanes(vec sum) {
+    return m_and(v_le(v_set1(LEAST_TRUSTED), sum), v_le(sum, v_set1(MOST_TRUSTED)));
+}
 
 static inline int squares_are_trusted(vec sum) { return !m_any(m_not(trusted_lanes(sum))); }
 
@@ -111,10 +127,6 @@ static int squares_are_exact(vec sum, block_view x) {
             largest = v_max(v_abs(v_load(x.at + r * x.stride + v * LANES)), largest);
     return !m_any(m_not(m_or(trusted_lanes(sum), v_eq(largest, v_zero()))));
 }
-#else
-static int squares_are_exact(vec sum, block_view x) { return (void)sum, (void)x, 1; }
-static inline int squares_are_trusted(vec sum) { return (void)sum, 1; }
-#endif
 
 static __attribute__((noinline)) void tally_doubtful_squares(tally *t, vec sum, block_view x) {
     if (squares_are_exact(sum, x)) {
@@ -128,9 +140,12 @@ static __attribute__((noinline)) void tally_doubtful_squares(tally *t, vec sum, 
         }
 }
 
+/* Summing a block again in float64 has nothing to give that a float64 sum has not. */
+static inline int cannot_be_bettered(vec sum) { return FG_REAL_BITS == 64 || squares_are_trusted(sum); }
+
 /* Adds the squares of a block whose sum in working precision is at hand. */
 static inline void tally_squares(tally *t, vec sum, block_view x) {
-    if (__builtin_expect(squares_are_trusted(sum), 1))
+    if (__builtin_expect(cannot_be_bettered(sum), 1))
         tally_add(t, sum);
     else
         tally_doubtful_squares(t, sum, x);
@@ -146,10 +161,64 @@ static __attribute__((noinline)) void tally_doubtful_moments(tally *values, tall
 
 /* Adds the values and their squares; a plain sum is trusted where the squares are. */
 static inline void tally_moments(tally *values, tally *squares, vec sum, vec sum_of_squares, block_view x) {
-    if (__builtin_expect(squares_are_trusted(sum_of_squares), 1)) {
+    if (__builtin_expect(cannot_be_bettered(sum_of_squares), 1)) {
         tally_add(values, sum);
         tally_add(squares, sum_of_squares);
         return;
     }
     tally_doubtful_moments(values, squares, sum_of_squares, x);
+}
+
+/* What a norm is the root of: squares that fit a double, and the others. */
+typedef struct {
+    tally squares;
+    fg_squares apart;
+} norm_tally;
+
+static inline void norm_clear(norm_tally *t) { *t = (norm_tally){0}; }
+
+static inline double norm_total(const norm_tally *t) {
+    fg_squares squares = t->apart;
+    squares.middle += tally_total(&t->squares);
+    return fg_norm(&squares);
+}
+
+#if FG_REAL_BITS == 64
+static void add_squares_apart(fg_squares *s, block_view x) {
+    vec small = v_zero(), middle = v_zero(), large = v_zero();
+    for (int r = 0; r < x.rows; r++)
+        for (int v = 0; v < x.vecs; v++) {
+            const vec e = v_abs(v_load(x.at + r * x.stride + v * LANES));
+            const mask is_small = v_lt(e, v_set1(FG_SMALL)), is_large = v_lt(v_set1(FG_LARGE), e);
+            const vec grown = v_select(is_small, e * v_set1(FG_GROW), v_zero());
+            const vec shrunk = v_select(is_large, e * v_set1(FG_SHRINK), v_zero());
+            const vec rest = v_select(m_or(is_small, is_large), v_zero(), e);
+            small = v_fma(grown, grown, small);
+            middle = v_fma(rest, rest, middle);
+            large = v_fma(shrunk, shrunk, large);
+        }
+    s->small += total_of_lanes(small);
+    s->middle += total_of_lanes(middle);
+    s->large += total_of_lanes(large);
+}
+
+static __attribute__((noinline)) void norm_add_doubtful(norm_tally *t, vec sum, block_view x) {
+    if (squares_are_exact(sum, x))
+        tally_add(&t->squares, sum);
+    else
+        add_squares_apart(&t->apart, x);
+}
+#else
+static inline void norm_add_doubtful(norm_tally *t, vec sum, block_view x) {
+    tally_doubtful_squares(&t->squares, sum, x);
+}
+#endif
+
+/* Adds a block. */
+static inline void norm_add(norm_tally *t, block_view x) {
+    const vec sum = squares_of(x);
+    if (__builtin_expect(squares_are_trusted(sum), 1))
+        tally_add(&t->squares, sum);
+    else
+        norm_add_doubtful(t, sum, x);
 }

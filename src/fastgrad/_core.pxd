@@ -1,5 +1,5 @@
 # The C engine's header as Cython sees it. Nothing is defined here.
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "fastgrad.h" nogil:
     ctypedef enum fg_status:
@@ -30,6 +30,8 @@ cdef extern from "fastgrad.h" nogil:
     ctypedef struct fg_network:
         pass
     ctypedef struct fg_optimizer:
+        pass
+    ctypedef struct fg_liveness:
         pass
     ctypedef struct fg_plan:
         pass
@@ -77,10 +79,14 @@ cdef extern from "fastgrad.h" nogil:
     void fg_optimizer_destroy(fg_optimizer *)
     int64_t fg_optimizer_steps(const fg_optimizer *)
 
+    fg_status fg_liveness_create(fg_liveness **out, const fg_network *, int32_t window)
+    void fg_liveness_destroy(fg_liveness *)
+
     fg_status fg_plan_create(fg_plan **out, fg_network *, int64_t capacity, fg_plan_mode)
     void fg_plan_destroy(fg_plan *)
     void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs)
-    fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss, double *statistics)
+    fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss, fg_liveness *,
+                           double *statistics)
     fg_culprit fg_plan_culprit(const fg_plan *, const fg_batch *)
     void fg_plan_loss(fg_plan *, const fg_batch *, fg_loss, double *loss)
     void fg_plan_gradients(fg_plan *, const fg_batch *, fg_loss, double *loss)

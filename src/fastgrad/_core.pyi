@@ -48,6 +48,9 @@ class Optimizer:
     @property
     def steps(self) -> int: ...
 
+class Liveness:
+    def __init__(self, network: Network, window: int) -> None: ...
+
 class Plan:
     network: Network
     rows: int
@@ -62,13 +65,21 @@ class Plan:
         y: object,
         loss: str,
         optimizer: Optimizer,
+        liveness: Liveness | None,
         statistics: Doubles | None,
         checked: Literal[False] = False,
         check_finite: bool = True,
     ) -> float | None: ...
     @overload
     def step(
-        self, x: Array, y: Array, loss: str, optimizer: Optimizer, statistics: Doubles | None, checked: Literal[True]
+        self,
+        x: Array,
+        y: Array,
+        loss: str,
+        optimizer: Optimizer,
+        liveness: Liveness | None,
+        statistics: Doubles | None,
+        checked: Literal[True],
     ) -> float: ...
     def steps(
         self,
@@ -78,6 +89,7 @@ class Plan:
         batch_size: int,
         loss: str,
         optimizer: Optimizer,
+        liveness: Liveness | None,
         losses: Doubles,
         statistics: Doubles | None,
         first: int = 0,

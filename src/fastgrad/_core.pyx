@@ -8,7 +8,7 @@ the modules above, which convert it or say what is wrong.
 """
 import threading
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 
 include "_core_arrays.pxi"
@@ -191,6 +191,21 @@ cdef class Optimizer:
     @property
     def steps(self):
         return fg_optimizer_steps(self.handle)
+
+
+cdef class Liveness:
+    """How long each unit of a network has been dead, counted up to `window` steps."""
+    cdef fg_liveness *handle
+    cdef Network network
+
+    def __cinit__(self, Network network not None, int32_t window):
+        if window < 1:
+            raise ValueError(f"window: got {window}, wants at least 1")
+        raise_for(fg_liveness_create(&self.handle, network.handle, window))
+        self.network = network
+
+    def __dealloc__(self):
+        fg_liveness_destroy(self.handle)
 
 
 include "_core_plan.pxi"

@@ -36,9 +36,11 @@ cdef class Plan:
             raise ValueError("mode: the plan was made for less than this")
         return 0
 
-    cdef int require_own(self, Optimizer optimizer) except -1:
+    cdef int require_own(self, Optimizer optimizer, Liveness liveness) except -1:
         if optimizer.network is not self.network:
             raise ValueError("optimizer: belongs to another network")
+        if liveness is not None and liveness.network is not self.network:
+            raise ValueError("liveness: belongs to another network")
         return 0
 
     cdef int reserve(self, int64_t rows) except -1:
@@ -95,8 +97,8 @@ cdef class Plan:
                         found.sample if found.sample >= 0 else None)
         return 0
 
-    def step(self, object x, object y, str loss, Optimizer optimizer not None, object statistics, bint checked=False,
-             bint check_finite=True):
+    def step(self, object x, object y, str loss, Optimizer optimizer not None, Liveness liveness, object statistics,
+             bint checked=False, bint check_finite=True):
         """Train on one batch and return its loss; raises RefusedError(loss) where the engine refused the step.
 
         Returns None, having done nothing, for data that need `fastgrad.losses`, unless they are `checked`: those that
@@ -117,12 +119,13 @@ cdef class Plan:
                 return None
         cdef fg_batch batch = batch_of(inputs, targets)
         cdef double *to = NULL if row is None else <double *> row.view.buf
-        self.require_own(optimizer)
+        cdef fg_liveness *watched = NULL if liveness is None else liveness.handle
+        self.require_own(optimizer, liveness)
         self.require(batch.rows, FG_TRAINING)
         with self.network.lock:
             self.reserve(batch.rows)
             with nogil:
-                status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, &value, to)
+                status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, &value, watched, to)
             self.rows = batch.rows
             if status != FG_OK:
                 self.accuse(&batch)
@@ -131,7 +134,7 @@ cdef class Plan:
         return value
 
     def steps(self, object x, object y, object order, int64_t batch_size, str loss, Optimizer optimizer not None,
-              object losses, object statistics, int64_t first=0):
+              Liveness liveness, object losses, object statistics, int64_t first=0):
         """Train on consecutive batches of `order`, one for each entry of `losses`, from step `first` on.
 
         Where `statistics` is None, none are taken. Returns the number of the first step not done: all are, unless that
@@ -149,13 +152,14 @@ cdef class Plan:
         cdef int64_t record_size = COUNT_OF_STATISTICS * self.network.layers
         cdef double *record = NULL if records is None else <double *> records.view.buf
         cdef double *value = <double *> values.view.buf
+        cdef fg_liveness *watched = NULL if liveness is None else liveness.handle
         cdef fg_status status = FG_OK
         cdef double end = fg_seconds() + LONGEST_CALL
         if batch_size < 1 or count != (total + batch_size - 1) // batch_size:
             raise ValueError(f"losses: got {count} entries for {total} rows in batches of {batch_size}")
         if first < 0 or first >= count:
             raise ValueError(f"first: got {first}, wants a step, 0 to {count - 1}")
-        self.require_own(optimizer)
+        self.require_own(optimizer, liveness)
         self.require(total, FG_TRAINING)
         with self.network.lock:
             self.reserve(min(batch_size, total))
@@ -163,7 +167,7 @@ cdef class Plan:
                 while done < count and status == FG_OK and (done == first or fg_seconds() < end):
                     batch.first = done * batch_size
                     batch.rows = min(batch_size, total - batch.first)
-                    status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, value + done,
+                    status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, value + done, watched,
                                           NULL if record == NULL else record + done * record_size)
                     done += status == FG_OK
             self.rows = batch.rows

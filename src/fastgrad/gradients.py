@@ -27,8 +27,7 @@ class Gradients:
     input : (n, n_features) array
         dL/dX.
     log10_norm : (layers,) float64 array
-        log10 of the Frobenius norm of each dL/dW_l, far beyond the range of the dtype; -inf for zero. In float64 a
-        gradient whose squares leave the range within a single layer reads -inf or inf too.
+        log10 of the Frobenius norm of each dL/dW_l, far beyond the range of the dtype; -inf for zero.
     log10_loss : float
         log10 of the loss's magnitude, likewise; nan after `MLP.backward`, which knows no loss.
     """

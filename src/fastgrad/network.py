@@ -207,6 +207,7 @@ class MLP:
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
         shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)
         data = trainer._checked(X, y)
+        trainer._watch(-(-len(data[0]) // batch_size))
         held_out = None
         if validation_data is not None:
             held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, loss))

@@ -369,6 +369,7 @@ def statistics(
 ) -> Array:
     """Return the (len(STATISTICS), layers) table of a step from its gradients and the increments of its weights.
 
+    dead is of this step alone.
     update_ratio is inf where weights that are all zero move, and NaN where they do not.
     """
     zs, outputs = forward(weights, biases, X, activations)
@@ -379,6 +380,7 @@ def statistics(
         "preact_rms": [norm(z) / np.sqrt(z.size) for z in zs],
         "deriv_mean": [np.mean(np.abs(slope)) for slope in slopes],
         "saturated": [saturated(name, slope) for name, slope in zip(activations, slopes, strict=True)],
+        "dead": [np.mean(np.all(slope == 0.0, axis=0)) for slope in slopes],
         "delta_norm": [norm(delta) for delta in grads.deltas],
         "act_grad_norm": [norm(upstream) for upstream in grads.outputs],
         "grad_norm": [norm(g) for g in grads.weights],

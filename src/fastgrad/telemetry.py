@@ -26,6 +26,7 @@ MEANINGS = {
     "preact_rms": "root mean square of z_l over batch x units",
     "deriv_mean": "mean of |f'(z_l)|: 1 for identity, the share of active units for ReLU",
     "saturated": "share of entries with |f'(z_l)| under 5 % of the activation's largest; NaN where piecewise linear",
+    "dead": "share of units with f'(z_l) = 0 for every sample of the last steps: an epoch's in fit, 100 in a Trainer",
     "delta_norm": "Frobenius norm of dL/dz_l",
     "act_grad_norm": "Frobenius norm of dL/da_l: delta before f' is multiplied in",
     "grad_norm": "Frobenius norm of dL/dW_l, before weight decay and clipping",

@@ -28,6 +28,7 @@ Data = tuple[Array, Array, bool]  # inputs and targets as the engine reads them;
 
 RING = 32
 _PIECE_BYTES = 1 << 20
+WINDOW = 100  # steps that a unit is dead for before `dead` counts it, but in fit, where it is an epoch's
 _FIRST_SHUFFLE_STREAM = 2**63  # beyond the number of any layer
 
 
@@ -96,6 +97,7 @@ class Trainer:
         self._check_finite = _checks.boolean("check_finite", check_finite)
         self._network, stream = net.new_trainer()
         self._state = _core.Optimizer(self._network, optim.core_options(self._optimizer))
+        self._watch(WINDOW)
         self._lock = threading.RLock()  # one step or pass at a time
         self._plan = _core.Plan(self._network, 1, "training")
         self._nonfinite: Nonfinite | None = None
@@ -105,6 +107,10 @@ class Trainer:
         self._buffers = np.empty(0), self._ring[:0]
         key = np.array([net.seed, _FIRST_SHUFFLE_STREAM + stream], np.uint64)
         self._shuffler = np.random.Generator(np.random.Philox(key=key))
+
+    def _watch(self, window: int) -> None:
+        """Count a unit as dead, from the next step on, once it has been so for `window` steps."""
+        self._liveness = _core.Liveness(self._network, window) if self._telemetry else None
 
     @property
     def net(self) -> "MLP":
@@ -152,11 +158,18 @@ class Trainer:
             flat = False
             try:
                 loss = self._plan.step(
-                    x, y, self._loss, self._state, self._next_slot(), check_finite=self._check_finite
+                    x,
+                    y,
+                    self._loss,
+                    self._state,
+                    self._liveness,
+                    self._next_slot(),
+                    check_finite=self._check_finite,
                 )
                 if loss is None:
                     inputs, targets, flat = self._checked(x, y)
-                    loss = self._plan.step(inputs, targets, self._loss, self._state, self._next_slot(), True)
+                    data = (inputs, targets, self._loss, self._state, self._liveness, self._next_slot())
+                    loss = self._plan.step(*data, True)
             except _core.RefusedError as refused:
                 raise self._divergence(refused.args[0], History(self._network.layers)) from None
             self._net.remember_training(self._loss, flat)
@@ -319,7 +332,8 @@ class Trainer:
             try:
                 while done < steps and done != tried:
                     tried = done
-                    done = self._plan.steps(X, y, order, batch_size, self._loss, self._state, values, statistics, done)
+                    kept = (self._state, self._liveness, values, statistics)
+                    done = self._plan.steps(X, y, order, batch_size, self._loss, *kept, done)
                 self._keep(history, start, flat)
             except BaseException:  # a signal may have come anywhere, in the midst of this too
                 self._keep(history, start, flat)

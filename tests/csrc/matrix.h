@@ -54,6 +54,8 @@ static inline long double sum_of_squares(const matrix *m) {
     return sum;
 }
 
+static inline long double norm_of(const matrix *m) { return sqrtl(sum_of_squares(m)); }
+
 static inline double largest_of(const matrix *m) {
     double largest = 0;
     for (int64_t r = 0; r < m->rows; r++)

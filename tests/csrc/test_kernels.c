@@ -32,7 +32,7 @@ static double saturation_of(fg_activation function) { return function > FG_ACTIV
 
 /* The activation of each row of z by the kernel that maps plain arrays, whose values test_activation checks. */
 static void check_activated(const fg_kernels *k, fg_activation function, const matrix *z, const matrix *output,
-                            const matrix *slope, const double *sums, int measured) {
+                            const matrix *slope, const double *sums, int measured, double *of_column) {
     long double sum = 0, sizes = 0, slopes = 0;
     int64_t saturated = 0;
     void *const a = fenced((size_t)z->columns * real_size(k->dtype)), *const s = fenced((size_t)z->columns *
@@ -51,6 +51,7 @@ static void check_activated(const fg_kernels *k, fg_activation function, const m
             sum += at(output, r, c);
             sizes += fabs(at(output, r, c));
             slopes += fabs(real_at(k->dtype, s, c));
+            of_column[c] += fabs(real_at(k->dtype, s, c));
             saturated += slope->data && fabs(real_at(k->dtype, s, c)) < saturation_of(function);
         }
     }
@@ -69,6 +70,19 @@ static void check_activated(const fg_kernels *k, fg_activation function, const m
                 sum_tolerance(k->dtype, sum_of_squares(z)));
     CHECK(sums[FG_SUM_SATURATED] == (double)saturated, "%g saturated, wants %d", sums[FG_SUM_SATURATED],
           (int)saturated);
+}
+
+static void check_column_slopes(const matrix *got, const double *want, int measured) {
+    if (!measured) {
+        CHECK(untouched(got->data, (size_t)got->stride * real_size(got->dtype)), "column slopes are touched");
+        return;
+    }
+    check_margins("column slopes", got);
+    for (int64_t c = 0; c < got->columns; c++) {
+        check_close("column slope", at(got, 0, c), want[c], sum_tolerance(got->dtype, want[c]));
+        CHECK((at(got, 0, c) == 0.0) == (want[c] == 0.0), "column %d is taken to be %s", (int)c,
+              want[c] == 0.0 ? "alive" : "dead");
+    }
 }
 
 /* Fetching ahead changes nothing, whether there is much to fetch, little, or nothing. */
@@ -96,6 +110,8 @@ static void forward_case(const fg_kernels *k, int64_t rows, int vecs) {
     const int has_bias = (int)random_between(0, 1);
     fg_ahead ahead = some_ahead(&input);
     double *const sums = fenced(FG_FORWARD_SUMS * sizeof *sums);
+    const matrix column_slopes = {k->dtype, 1, columns, padded, padded, fenced((size_t)padded * real_size(k->dtype))};
+    double of_column[64] = {0};
     struct fg_linear_forward_args args = {.rows = rows,
                                           .depth = depth,
                                           .vecs = vecs,
@@ -118,13 +134,15 @@ static void forward_case(const fg_kernels *k, int64_t rows, int vecs) {
     args.output = output.data;
     args.slope = slope.data = random_between(0, 1) ? slope.data : NULL;
     args.measured = (int)random_between(0, 1);
+    args.column_slopes = column_slopes.data;
     sums[FG_SUM_OUTPUT] = sums[FG_SUM_ABS_SLOPE] = sums[FG_SUM_SATURATED] = -1.0;
     args.saturation = saturation_of(args.activation);
     k->linear_forward(&args);
     check_margins("output", &output);
     if (slope.data)
         check_margins("slope", &slope);
-    check_activated(k, args.activation, &z, &output, &slope, sums, args.measured);
+    check_activated(k, args.activation, &z, &output, &slope, sums, args.measured, of_column);
+    check_column_slopes(&column_slopes, of_column, args.measured);
     take_fences_down();
 }
 
@@ -296,7 +314,7 @@ static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, i
     }
     CASE("%s %s backward weights, %d rows x %d, depth %d, optimizer %d", fg_isa_name(k->isa), real_name(k->dtype),
          (int)rows, (int)columns, (int)depth, kind);
-    sums[FG_SUM_GRADIENT_SQUARED] = -1.0;
+    sums[FG_NORM_OF_GRADIENT] = -1.0;
     if (updates)
         check_trial(k, args, &old, old_states);
     k->linear_backward_weights(&args);
@@ -311,10 +329,10 @@ static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, i
     check_margins("gradient", &gradient);
     check_margins("weights", &weights);
     if (!args.measured)
-        CHECK(sums[FG_SUM_GRADIENT_SQUARED] == -1.0, "a sum that nobody wants is touched");
+        CHECK(sums[FG_NORM_OF_GRADIENT] == -1.0, "a sum that nobody wants is touched");
     else
-        check_close("gradient squared", sums[FG_SUM_GRADIENT_SQUARED], sum_of_squares(&gradient),
-                    sum_tolerance(k->dtype, sum_of_squares(&gradient)));
+        check_close("norm of gradient", sums[FG_NORM_OF_GRADIENT], norm_of(&gradient),
+                    sum_tolerance(k->dtype, norm_of(&gradient)));
     if (args.measured)
         CHECK(sums[FG_LARGEST_GRADIENT] == largest_of(&gradient), "largest gradient %g, wants %g",
               sums[FG_LARGEST_GRADIENT], largest_of(&gradient));

@@ -162,7 +162,8 @@ static uint64_t train(const training_set *t, int threads, fg_schedule schedule, 
         if (threads == CHANGING_THREADS)
             fg_set_threads(1 + 3 * step);
         fesetround(callers_rounding);
-        CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, adam, &loss, statistics) == FG_OK, "step %d diverges", step);
+        CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, adam, &loss, NULL, statistics) == FG_OK, "step %d diverges",
+              step);
         fesetround(FE_TONEAREST);
         sum = digest(sum, &loss, sizeof loss);
         sum = digest(sum, statistics, sizeof statistics);
@@ -250,7 +251,7 @@ static void test_thousand_layers(fg_isa isa) {
         for (int i = 0; i < 9; i++)
             CHECK(fabs(dw[i] / (x[i / 3] * scale / gain) - 1) < 1e-12, "gradient %d of layer %d: %.17g", i, l, dw[i]);
     }
-    CHECK(fg_plan_step(plan, &batch, FG_LOSS_inner_product, sgd, &loss, NULL) == FG_OK, "a step diverges");
+    CHECK(fg_plan_step(plan, &batch, FG_LOSS_inner_product, sgd, &loss, NULL, NULL) == FG_OK, "a step diverges");
     fg_network_get_weights(net, 500, dw);
     CHECK(fabs(dw[0] - (gain - 1e-3 * scale / gain)) < 1e-12, "weight after the step: got %.17g", dw[0]);
     fg_optimizer_destroy(sgd);
@@ -277,15 +278,15 @@ static void test_divergence(fg_isa isa, fg_loss loss_kind, double bad) {
         fg_network_set_weights(net, 0, w);
         fg_plan *const plan = new_plan(net, 1, FG_TRAINING);
         fg_optimizer *const adam = new_optimizer(net, FG_OPTIMIZER_adam);
-        CHECK(fg_plan_step(plan, &batch, loss_kind, adam, &loss, NULL) == FG_OK, "a good step diverges");
+        CHECK(fg_plan_step(plan, &batch, loss_kind, adam, &loss, NULL, NULL) == FG_OK, "a good step diverges");
         const uint64_t before = digest_parameters(net, &s);
         if (has_bad_step) {
-            const fg_status status = fg_plan_step(plan, &bad_batch, loss_kind, adam, &loss, NULL);
+            const fg_status status = fg_plan_step(plan, &bad_batch, loss_kind, adam, &loss, NULL, NULL);
             CHECK(status == FG_ERR_DIVERGED, "inputs of %g: status %d, loss %g", bad, (int)status, loss);
             CHECK(digest_parameters(net, &s) == before, "inputs of %g change the parameters", bad);
         }
         CHECK(fg_optimizer_steps(adam) == 1, "the optimizer counts a step that was not made");
-        CHECK(fg_plan_step(plan, &batch, loss_kind, adam, &loss, NULL) == FG_OK, "no step after a bad one");
+        CHECK(fg_plan_step(plan, &batch, loss_kind, adam, &loss, NULL, NULL) == FG_OK, "no step after a bad one");
         results[has_bad_step] = digest_parameters(net, &s);
         fg_optimizer_destroy(adam);
         fg_plan_destroy(plan);
@@ -317,8 +318,8 @@ static void test_floating_point_state(fg_isa isa) {
 #define KEEPS_STATE(call)                                                                                              \
     (void)(call);                                                                                                      \
     CHECK(floating_point_state() == before, "%s changes the floating-point state", #call)
-    KEEPS_STATE(fg_plan_step(plan, &good, FG_LOSS_mse, adam, &loss, statistics));
-    KEEPS_STATE(fg_plan_step(plan, &bad, FG_LOSS_mse, adam, &loss, statistics));
+    KEEPS_STATE(fg_plan_step(plan, &good, FG_LOSS_mse, adam, &loss, NULL, statistics));
+    KEEPS_STATE(fg_plan_step(plan, &bad, FG_LOSS_mse, adam, &loss, NULL, statistics));
     KEEPS_STATE((fg_plan_forward(plan, &good, NULL), 0));
     KEEPS_STATE((fg_plan_backward(plan, y), 0));
     KEEPS_STATE((fg_plan_get_statistics(plan, statistics), 0));

@@ -66,7 +66,7 @@ static void test_statistics(fg_isa isa) {
     CASE("%s statistics", fg_isa_name(isa));
     for (int l = 0; l < 3; l++)
         fg_network_get_weights(net, l, w[l] = new_reals(FG_F64, s.sizes[l] * s.sizes[l + 1], 0, 0));
-    CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, adam, &loss, statistics) == FG_OK, "a step diverges");
+    CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, adam, &loss, NULL, statistics) == FG_OK, "a step diverges");
     for (int l = 0; l < 3; l++) {
         check_layer_statistics(plan, net, &s, l, rows, w[l], statistics);
         free(w[l]);
@@ -77,8 +77,92 @@ static void test_statistics(fg_isa isa) {
     free(x), free(y);
 }
 
+/* A third of the units lives for positive inputs, the rest for negative ones. `sign` is that of each step's inputs: what
+ * has not been among those of the last two steps leaves its units dead. */
+static void test_liveness(fg_isa isa, fg_dtype dtype) {
+    enum { STEPS = 9, ROWS = 21, UNITS = 61, WINDOW = 2 };
+    static const int sign[STEPS] = {1, 1, -1, -1, -1, 1, -1, 1, 1};
+    const shape s = {.isa = isa,
+                     .dtype = dtype,
+                     .layers = 2,
+                     .sizes = {1, UNITS, 1},
+                     .activations = {FG_ACTIVATION_relu, FG_ACTIVATION_identity}};
+    const fg_optimizer_config still = {.kind = FG_OPTIMIZER_sgd};
+    double loss, statistics[FG_STATISTICS * 2];
+    fg_network *const net = new_network(&s);
+    fg_plan *const plan = new_plan(net, 100, FG_TRAINING);
+    void *const w = new_reals(dtype, UNITS, 1, 1), *const y = new_reals(dtype, ROWS, -1, 1);
+    fg_optimizer *optimizer;
+    fg_liveness *liveness;
+    CASE("%s %s liveness", fg_isa_name(isa), real_name(dtype));
+    CHECK(fg_optimizer_create(&optimizer, net, &still) == FG_OK, "no optimizer");
+    CHECK(fg_liveness_create(&liveness, net, WINDOW) == FG_OK, "no liveness");
+    for (int64_t i = 0; i < UNITS; i++)
+        real_put(dtype, w, i, i % 3 ? -1.0 : 1.0);
+    fg_network_set_weights(net, 0, w);
+    for (int step = 0; step < STEPS; step++) {
+        void *const x = new_reals(dtype, ROWS, 0.5 * sign[step], sign[step]);
+        const fg_batch batch = {.rows = ROWS, .inputs = x, .targets = y};
+        const int both = step > 0 && sign[step] != sign[step - 1], positive = (UNITS + 2) / 3;
+        const int dead = both ? 0 : sign[step] > 0 ? UNITS - positive : positive;
+        CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, optimizer, &loss, liveness, statistics) == FG_OK, "it diverges");
+        check_statistic(statistics, FG_STATISTIC_dead, 2, 0, (double)dead / UNITS);
+        check_statistic(statistics, FG_STATISTIC_dead, 2, 1, 0.0);
+        free(x);
+    }
+    fg_liveness_destroy(liveness);
+    fg_optimizer_destroy(optimizer);
+    fg_plan_destroy(plan);
+    fg_network_destroy(net);
+    free(w), free(y);
+}
+
+/* Long double squares any double. */
+static void check_norm(const char *name, double got, const double *x, int64_t n) {
+    const double want = norm_of(x, NULL, n);
+    CHECK(fabs(got - want) <= 1e-13 * want, "norm of the %s: got %.17g, wants %.17g", name, got, want);
+}
+
+static double some_number(double least, double most) {
+    const double size = pow(10.0, random_uniform(least, most));
+    return random_between(0, 1) ? size : -size;
+}
+
+/* Sizes from 10^least to 10^most, several units of them, and a block of zeros. SGD with an lr of 1 adds -g to w. */
+static void check_norms(fg_isa isa, double least, double most) {
+    enum { ROWS = 70, COLUMNS = 77, ENTRIES = ROWS * COLUMNS };
+    static const fg_optimizer_config sgd = {.kind = FG_OPTIMIZER_sgd, .lr = 1.0};
+    double *const w = new_reals(FG_F64, ENTRIES, 0, 0), *const old = new_reals(FG_F64, ENTRIES, 0, 0);
+    double *const g = new_reals(FG_F64, ENTRIES, 0, 0), *const dw = new_reals(FG_F64, COLUMNS, 0, 0);
+    double *const db = new_reals(FG_F64, COLUMNS, 0, 0), one = 1.0, norms[2];
+    CASE("%s norms of 1e%g to 1e%g", fg_isa_name(isa), least, most);
+    for (int i = 20 * COLUMNS; i < ENTRIES; i++) {
+        w[i] = old[i] = some_number(least, most);
+        g[i] = some_number(least, most);
+    }
+    CHECK(fg_op_update(isa, FG_F64, &sgd, 0, ROWS, COLUMNS, w, g, NULL, norms) == FG_OK, "no memory");
+    check_norm("weights", norms[0], old, ENTRIES);
+    check_norm("update", norms[1], g, ENTRIES);
+    CHECK(fg_op_backward_weights(isa, FG_F64, 1, 1, COLUMNS, &one, g + ENTRIES - COLUMNS, dw, db, norms) == FG_OK,
+          "no memory");
+    check_norm("gradient", norms[0], dw, COLUMNS);
+    check_norm("gradient of the bias", norms[1], db, COLUMNS);
+    free(w), free(old), free(g), free(dw), free(db);
+}
+
+static void test_norms(fg_isa isa) {
+    for (int decade = -300; decade <= 300; decade += 50)
+        check_norms(isa, decade - 1, decade + 1);
+    for (int repeat = 0; repeat < 5; repeat++)
+        check_norms(isa, -305, 300 - 100 * repeat);
+}
+
 int main(void) {
-    for (int isa = 0; isa <= (int)fg_best_isa(); isa++)
+    for (int isa = 0; isa <= (int)fg_best_isa(); isa++) {
         test_statistics((fg_isa)isa);
+        test_norms((fg_isa)isa);
+        test_liveness((fg_isa)isa, FG_F32);
+        test_liveness((fg_isa)isa, FG_F64);
+    }
     return EXIT_SUCCESS;
 }

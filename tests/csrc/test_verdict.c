@@ -110,7 +110,7 @@ static int fuzz_step(rig r, int counts[2]) {
     draw(net->kernels->dtype, x, batch.rows * net->layer[0].fan_in);
     draw(net->kernels->dtype, y, batch.rows * net->layer[net->layers - 1].fan_out);
     const uint64_t before = digest_everything(o);
-    if (fg_plan_step(r.plan, &batch, losses[random_between(0, 3)], o, &loss, NULL) == FG_OK) {
+    if (fg_plan_step(r.plan, &batch, losses[random_between(0, 3)], o, &loss, NULL, NULL) == FG_OK) {
         CHECK(isfinite(loss) && all_finite(o), "a step of loss %g leaves what is not finite", loss);
         counts[1]++;
         return 1;
@@ -168,7 +168,7 @@ static fg_status rig_step(rig r, int64_t rows, double x, double y) {
     for (int64_t i = 0; i < rows; i++)
         real_put(dtype, inputs, i, x), real_put(dtype, targets, i, y);
     const uint64_t before = digest_everything(r.optimizer);
-    const fg_status status = fg_plan_step(r.plan, &batch, FG_LOSS_inner_product, r.optimizer, &loss, NULL);
+    const fg_status status = fg_plan_step(r.plan, &batch, FG_LOSS_inner_product, r.optimizer, &loss, NULL, NULL);
     CHECK(status == FG_OK || digest_everything(r.optimizer) == before, "a refused step changes something");
     CHECK(isfinite(loss) && all_finite(r.optimizer), "loss %g, or parameters that are not finite", loss);
     return status;
@@ -243,7 +243,8 @@ static void test_ordinary_steps_are_certain(fg_isa isa, fg_dtype dtype, fg_optim
     double loss;
     CASE("%s %s %s ordinary steps", fg_isa_name(isa), real_name(dtype), fg_optimizer_name(kind));
     for (int step = 0; step < 5; step++) {
-        CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL) == FG_OK, "step %d is refused", step);
+        CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL, NULL) == FG_OK, "step %d is refused",
+              step);
         CHECK(fg_judge_step(r.plan, r.optimizer, loss) == FG_APPLY, "step %d needs a trial", step + 1);
     }
     CHECK(fg_optimizer_steps(r.optimizer) == 5, "five steps are not counted");
@@ -264,17 +265,18 @@ static void test_refusal_by_threads(fg_isa isa, int threads, int64_t width) {
     double loss;
     CASE("%s refusal by %d threads, %d units", fg_isa_name(isa), threads, (int)width);
     CHECK(r.plan->flops_per_row * ROWS > 2e6 * threads, "too small a step for %d threads", threads);
-    CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL) == FG_OK, "a good step is refused");
+    CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL, NULL) == FG_OK, "a good step is refused");
     const uint64_t before = digest_everything(r.optimizer);
     for (int i = 0; i < 6; i++) {
         y[i] = i % 2 ? INFINITY : 3e38f;
-        CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL) == FG_ERR_DIVERGED, "a target of %g",
-              y[i]);
+        CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL, NULL) == FG_ERR_DIVERGED,
+              "a target of %g", y[i]);
         CHECK(digest_everything(r.optimizer) == before, "a refused step changes something");
         CHECK(isfinite(loss) == (i % 2 == 0), "a target of %g: loss %g", y[i], loss);
         y[i] = 0;
     }
-    CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL) == FG_OK, "no step after refused ones");
+    CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL, NULL) == FG_OK,
+          "no step after refused ones");
     free(x), free(y);
     destroy_rig(r);
     fg_set_threads(1);

@@ -40,9 +40,9 @@ static inline void check_update(const fg_kernels *k, const struct fg_update *upd
         }
     for (int j = 0; j < count; j++)
         check_margins("state", &states[j]);
-    check_close("weights squared", sums[FG_SUM_WEIGHT_SQUARED], sum_of_squares(old),
-                sum_tolerance(k->dtype, sum_of_squares(old)));
-    check_close("update squared", sums[FG_SUM_UPDATE_SQUARED], added_squares, 128 * epsilon * (1 + added_squares));
+    check_close("norm of weights", sums[FG_NORM_OF_WEIGHT], norm_of(old), sum_tolerance(k->dtype, norm_of(old)));
+    check_close("norm of update", sums[FG_NORM_OF_UPDATE], sqrtl(added_squares),
+                128 * epsilon * (1 + sqrtl(added_squares)));
 }
 
 /* A trial stores nothing but the gradient, and tells whether every new number is finite. */
