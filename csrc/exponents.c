@@ -21,14 +21,14 @@ static int is_single(const fg_plan *plan) { return plan->net->kernels->dtype == 
 /* The farthest move whose power of two, and half its inverse, are normal numbers. */
 static int farthest_move(const fg_plan *plan) { return is_single(plan) ? 3 * STEP : 30 * STEP; }
 
-/* What brings a block of this norm near 1: the power of two to multiply it by. */
+/* What brings a block of this norm to between 1 and 2^STEP: the power of two to multiply it by. */
 static int move_for(const fg_plan *plan, double norm) {
     const int farthest = farthest_move(plan);
     int exponent, move;
     if ((norm >= 0x1p-40 && norm < 0x1p40) || !(norm > 0.0 && isfinite(norm)))
         return 0;
     frexp(norm, &exponent);
-    move = -exponent / STEP * STEP + (exponent < 0 ? STEP : -STEP); /* past 1: a signal goes on as it went */
+    move = exponent > 0 ? -exponent / STEP * STEP : (STEP - exponent) / STEP * STEP;
     return move > farthest ? farthest : move < -farthest ? -farthest : move;
 }
 

@@ -1,10 +1,9 @@
-"""Threads, processes and the floating-point state: the results are the same, and the caller's world is left alone.
+"""Threads and processes: the results are the same, and callers do not disturb each other.
 
 The shapes take both ways through the engine: `sliced` gives each thread its rows, `wide` has a layer of more than 1 MiB
 of weights, whose columns the threads share.
 """
 
-import ctypes
 import hashlib
 import multiprocessing
 import os
@@ -304,91 +303,6 @@ def test_instruction_sets_agree_to_rounding(dtype):
             np.testing.assert_array_equal(np.isnan(two), np.isnan(one))
             exact = np.nan_to_num(one.astype(np.float64))
             assert relative(np.nan_to_num(two), exact) < (1e-5 if dtype == "float32" else 1e-13)
-
-
-def every_public_call(net, trainer, X, y):
-    """Yield after each call into the engine, those that fail included."""
-    trainer.step(X, y)
-    yield "step"
-    trainer.run(X, y, steps=5, batch_size=17)
-    yield "run"
-    net.fit(X, y, loss="mse", validation_data=(X, y))
-    yield "fit"
-    net.forward(X)
-    yield "forward"
-    net.forward(X, training=True)
-    net.backward(y)
-    yield "backward"
-    net.gradients(X, y, loss="mse")
-    yield "gradients"
-    net.evaluate(X, y, loss="mse")
-    yield "evaluate"
-    net.weights[0] = np.array(net.weights[0])
-    net.biases[0] = np.array(net.biases[0])
-    yield "weights"
-    w, delta = net.weights[0], np.ones((len(X), net.sizes[1]), np.float32)
-    fg.ops.forward(X, w, activation="gelu")
-    fg.ops.backward_data(delta, w, X)
-    fg.ops.backward_weights(X, delta)
-    fg.ops.loss("mse", delta, delta)
-    fg.ops.update("adam", w, w)
-    fg.ops.unary("exp", X)
-    fg.ops.activation("tanh", X)
-    yield "ops"
-    for refused in (lambda: trainer.step(X[:, 1:], y), lambda: net.gradients(X * np.float32(np.nan), y, loss="mse")):
-        with pytest.raises(ValueError, match="X: "):
-            refused()
-    yield "a refusal"
-    with pytest.raises(fg.DivergenceError):
-        fg.Trainer(net, "mse", fg.SGD(lr=1e38)).run(X, y, steps=50)
-    yield "a divergence"
-
-
-UPWARD = 0x800  # FE_UPWARD on x86
-
-
-@pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="knows x86-64 Linux only")
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_callers_floating_point_state_survives_every_call(threads):
-    libm = ctypes.CDLL("libm.so.6")
-    fg.set_num_threads(threads)
-    sizes, rows = [40, 200, 200, 6], 256
-    X, _ = data(sizes, rows)
-    X, y = X.astype(np.float32), np.random.default_rng(1).standard_normal((rows, 6)).astype(np.float32)
-    net = fg.MLP(sizes, activation="silu", seed=2)
-    trainer = fg.Trainer(net, "mse", "adam")
-    tiny = np.full(3, 1e-38, np.float32)
-    before = libm.fegetround()
-    libm.fesetround(UPWARD)
-    try:
-        for call in every_public_call(net, trainer, X, y):
-            assert libm.fegetround() == UPWARD, call
-            assert np.all(tiny * np.float32(0.1) > 0.0), f"{call}: subnormal results are flushed"
-            assert np.all(tiny * np.float32(0.1) * np.float32(10.0) > 0.0), f"{call}: subnormal operands are flushed"
-    finally:
-        libm.fesetround(before)
-
-
-@pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="knows x86-64 Linux only")
-@pytest.mark.parametrize("threads", [1, 2])
-def test_the_callers_rounding_mode_does_not_reach_the_results(threads):
-    libm = ctypes.CDLL("libm.so.6")
-    fg.set_num_threads(threads)
-    sizes, rows = [40, 200, 200, 6], 256
-    X, y = data(sizes, rows)
-    X = X.astype(np.float32)
-    nets = [fg.MLP(sizes, activation="silu", seed=2) for _ in range(2)]
-    results = []
-    for net, mode in zip(nets, (libm.fegetround(), UPWARD), strict=True):
-        trainer = fg.Trainer(net, "cross_entropy", "adam")
-        before = libm.fegetround()
-        libm.fesetround(mode)
-        try:
-            losses = [trainer.step(X, y) for _ in range(3)]
-        finally:
-            libm.fesetround(before)
-        results.append([np.array(losses), trainer.stats.values, *parameters(net)])
-    assert same_bits(results[0], results[1])
 
 
 def test_two_threads_on_one_trainer_make_the_steps_of_a_serial_order():

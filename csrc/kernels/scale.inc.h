@@ -1,19 +1,30 @@
-/* Multiplication by powers of two that may lie outside the range. It is done in two halves, or three factors where these
- * do not suffice, each a normal number: a product is exact, or flushes to zero, or becomes infinite as the true value
- * does. */
-enum { FARTHEST_POWER = FG_REAL_BITS == 32 ? 126 : 1022 };
+/* Multiplication by powers of two that may lie outside the range, by factors that are normal numbers: a product is
+ * exact, or flushes to zero, or becomes infinite as the true value does. Nothing finite is left of what is multiplied by
+ * a power low enough, which takes a factor of zero: what is not finite then stays so as a NaN. */
+enum {
+    FARTHEST_POWER = FG_REAL_BITS == 32 ? 126 : 1022,
+    LEAVES_NOTHING = -2 * FARTHEST_POWER - 2,
+    EXCEEDS_ALL = 3 * FARTHEST_POWER
+};
 
-static inline vec power_within(int exponent) {
-    const int most = FARTHEST_POWER;
-    return v_set1((real)ldexp(1.0, exponent > most ? most : exponent < -most ? -most : exponent));
+static inline void multiply_by(real *x, int64_t count, double factor) {
+    const vec f = v_set1((real)factor);
+    for (int64_t i = 0; i < count; i += LANES)
+        v_store(x + i, v_load(x + i) * f);
 }
 
 /* count: a multiple of LANES. */
 static __attribute__((noinline)) void multiply_by_power(real *x, int64_t count, int exponent) {
-    const vec half = power_within(exponent / 2);
-    const vec rest = exponent / 2 > FARTHEST_POWER || exponent / 2 < -FARTHEST_POWER ? half : v_set1(1);
-    for (int64_t i = 0; i < count; i += LANES)
-        v_store(x + i, v_load(x + i) * half * half * rest);
+    int left = exponent < EXCEEDS_ALL ? exponent : EXCEEDS_ALL;
+    if (exponent <= LEAVES_NOTHING) {
+        multiply_by(x, count, 0.0);
+        return;
+    }
+    while (left != 0) {
+        const int step = left > FARTHEST_POWER ? FARTHEST_POWER : left < -FARTHEST_POWER ? -FARTHEST_POWER : left;
+        multiply_by(x, count, ldexp(1.0, step));
+        left -= step;
+    }
 }
 
 static void scale_rows(const struct fg_scale_rows_args *p) {

@@ -3,8 +3,9 @@
  * Within a block partial sums are taken in the working precision and widened once. A term goes through some 16 additions
  * on its way: down its column in a tile, across the tile's columns, and over the block's tiles.
  * A sum of squares is trusted only where each lane shows that neither underflow nor overflow can have cost it a part in
- * 2^23, in float64 in 2^52, or holds nothing but zeros. Else the block's squares are summed again: of float32 in float64,
- * where no normal value can leave the range; of float64 in three parts, see norm.h, where a norm is wanted. */
+ * 2^23, in float64 in 2^52. Else, in float32, lanes of numbers too small for that are summed again at 2^100 times their
+ * size, at which no normal number's square underflows, and a block with larger ones in float64, whose range no float32
+ * value's square can leave. In float64 squares are summed again in three parts, see norm.h, where a norm is wanted. */
 typedef struct {
     dvec part[DVECS];
 } tally;
@@ -89,19 +90,21 @@ typedef struct {
     int rows, vecs;
 } block_view;
 
-/* The squares of a block in working precision, lane by lane. */
-static inline vec squares_of(block_view x) {
+/* The squares of `factor` times a block in working precision, lane by lane. */
+ALWAYS_INLINE vec squares_of_scaled(block_view x, const real factor) {
     vec total = v_zero();
     for (int v = 0; v < x.vecs; v++) {
         vec column = v_zero();
         for (int r = 0; r < x.rows; r++) {
-            const vec e = v_load(x.at + r * x.stride + v * LANES);
+            const vec e = v_load(x.at + r * x.stride + v * LANES) * v_set1(factor);
             column = v_fma(e, e, column);
         }
         total = total + column;
     }
     return total;
 }
+
+static inline vec squares_of(block_view x) { return squares_of_scaled(x, 1); }
 
 #if FG_REAL_BITS == 32
 #define LEAST_TRUSTED 0x1p-90f
@@ -111,34 +114,34 @@ static inline vec squares_of(block_view x) {
 #define MOST_TRUSTED 0x1p900
 #endif
 
-static inline mask trusted_lanes(vec sum) {
-    return m_and(v_le(v_set1(LEAST_TRUSTED), sum), v_le(sum, v_set1(MOST_TRUSTED)));
-}
-
+static inline mask small_lanes(vec sum) { return v_lt(sum, v_set1(LEAST_TRUSTED)); }
+static inline mask trusted_lanes(vec sum) { return m_and(m_not(small_lanes(sum)), v_le(sum, v_set1(MOST_TRUSTED))); }
 static inline int squares_are_trusted(vec sum) { return !m_any(m_not(trusted_lanes(sum))); }
 
-/* Whether lanes are trusted, or zero because everything in them is. */
-static int squares_are_exact(vec sum, block_view x) {
-    vec largest = v_zero();
-    if (m_any(m_not(m_or(trusted_lanes(sum), v_eq(sum, v_zero())))))
-        return 0;
-    for (int r = 0; r < x.rows; r++)
-        for (int v = 0; v < x.vecs; v++)
-            largest = v_max(v_abs(v_load(x.at + r * x.stride + v * LANES)), largest);
-    return !m_any(m_not(m_or(trusted_lanes(sum), v_eq(largest, v_zero()))));
-}
-
-static __attribute__((noinline)) void tally_doubtful_squares(tally *t, vec sum, block_view x) {
-    if (squares_are_exact(sum, x)) {
-        tally_add(t, sum);
-        return;
-    }
+#if FG_REAL_BITS == 32
+static void tally_squares_in_float64(tally *t, block_view x) {
     for (int r = 0; r < x.rows; r++)
         for (int v = 0; v < x.vecs; v++) {
             const vec e = v_load(x.at + r * x.stride + v * LANES);
             tally_add_product(t, e, e);
         }
 }
+
+static __attribute__((noinline)) void tally_doubtful_squares(tally *t, vec sum, block_view x) {
+    const mask small = small_lanes(sum);
+    dvec magnified[DVECS];
+    if (m_any(m_not(m_or(small, trusted_lanes(sum))))) {
+        tally_squares_in_float64(t, x);
+        return;
+    }
+    tally_add(t, v_select(small, v_zero(), sum));
+    v_widen(v_select(small, squares_of_scaled(x, 0x1p100f), v_zero()), magnified);
+    for (int i = 0; i < DVECS; i++)
+        t->part[i] = t->part[i] + magnified[i] * 0x1p-200;
+}
+#else
+static inline void tally_doubtful_squares(tally *t, vec sum, block_view x) { (void)x, tally_add(t, sum); }
+#endif
 
 /* Summing a block again in float64 has nothing to give that a float64 sum has not. */
 static inline int cannot_be_bettered(vec sum) { return FG_REAL_BITS == 64 || squares_are_trusted(sum); }
@@ -203,10 +206,8 @@ static void add_squares_apart(fg_squares *s, block_view x) {
 }
 
 static __attribute__((noinline)) void norm_add_doubtful(norm_tally *t, vec sum, block_view x) {
-    if (squares_are_exact(sum, x))
-        tally_add(&t->squares, sum);
-    else
-        add_squares_apart(&t->apart, x);
+    (void)sum;
+    add_squares_apart(&t->apart, x);
 }
 #else
 static inline void norm_add_doubtful(norm_tally *t, vec sum, block_view x) {
