@@ -106,13 +106,12 @@ static double gain_of(const fg_layer *layer, int64_t components) {
     return gain > 0.0 ? gain : 1.0;
 }
 
-fg_signal_exponents fg_signal_move(const fg_plan *plan, int l, int64_t block) {
+static fg_signal_exponents signal_move(const fg_plan *plan, int l, int64_t block, double gain) {
     const int input = plan->signal_exponents[l][block];
-    const fg_layer *layer = &plan->net->layer[l];
-    const int move = move_for(plan, sqrt(signal_square(plan, l, block)) * gain_of(layer, layer->fan_in));
-    const fg_form form = layer->form;
+    const int move = move_for(plan, sqrt(signal_square(plan, l, block)) * gain);
+    const fg_form form = plan->net->layer[l].form;
     fg_signal_exponents e = {input, input, input - move};
-    if (input < 0) {
+    if (input < 0 || e.output < 0) {
         const int least = least_beside(plan, largest_bias(plan, l));
         e.preactivation = input < least ? least : input;
         e.output = e.output < least ? least : e.output;
@@ -120,6 +119,12 @@ fg_signal_exponents fg_signal_move(const fg_plan *plan, int l, int64_t block) {
     if (form == FG_NOT_THROUGH_ZERO || (form == FG_THROUGH_ZERO && e.output > 0))
         e.output = 0;
     return e;
+}
+
+void fg_signal_moves(const fg_plan *plan, int l, fg_share share, fg_signal_exponents *moves) {
+    const double gain = gain_of(&plan->net->layer[l], plan->net->layer[l].fan_in);
+    for (int64_t b = 0; b < share.blocks; b++)
+        moves[b] = signal_move(plan, l, share.first_block + b, gain);
 }
 
 typedef enum { TARGETS, ONE, NOTHING } reference;
@@ -182,10 +187,12 @@ static double mean_slope(const fg_plan *plan, int level, int64_t block) {
     return total / ((double)fg_rows_in_block(plan, block) * (double)layer->fan_out);
 }
 
-int fg_delta_move(const fg_plan *plan, int level, int64_t block) {
-    const fg_layer *layer = &plan->net->layer[level];
-    const double gain = gain_of(layer, layer->fan_out) * mean_slope(plan, level, block);
-    return move_for(plan, sqrt(delta_square(plan, level + 1, block)) * gain);
+void fg_delta_moves(const fg_plan *plan, int level, fg_share share, int *moves) {
+    const double gain = gain_of(&plan->net->layer[level], plan->net->layer[level].fan_out);
+    for (int64_t b = 0; b < share.blocks; b++) {
+        const int64_t block = share.first_block + b;
+        moves[b] = move_for(plan, sqrt(delta_square(plan, level + 1, block)) * gain * mean_slope(plan, level, block));
+    }
 }
 
 /* Of the blocks of a level: their largest exponent, and between which powers of two the norms of their true values lie.

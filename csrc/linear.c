@@ -66,7 +66,26 @@ fg_ahead fg_backward_weights_ahead(const fg_plan *plan, int l) {
     return ahead;
 }
 
-void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
+/* Blocks whose exponents are looked up at once. */
+enum { BLOCKS_OF_A_PART = 64 };
+
+/* Takes the next blocks from what is left of a share. */
+static int take_part(fg_share *left, fg_share *part) {
+    *part = *left;
+    part->blocks = left->blocks < BLOCKS_OF_A_PART ? left->blocks : BLOCKS_OF_A_PART;
+    left->first_block += part->blocks;
+    left->blocks -= part->blocks;
+    return part->blocks > 0;
+}
+
+static void keep_exponents(fg_plan *plan, int l, fg_share share, const fg_signal_exponents *moves) {
+    for (int64_t b = 0; b < share.blocks; b++) {
+        plan->preactivation_exponents[l][share.first_block + b] = moves[b].preactivation;
+        plan->signal_exponents[l + 1][share.first_block + b] = moves[b].output;
+    }
+}
+
+static void forward_part(fg_plan *plan, int l, fg_share share) {
     const fg_network *net = plan->net;
     const fg_kernels *kernels = net->kernels;
     const fg_layer *layer = &net->layer[l];
@@ -77,8 +96,12 @@ void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
                                           .measured = plan->measured,
                                           .input_stride = plan->strides[l],
                                           .output_stride = plan->strides[l + 1]};
+    fg_signal_exponents moves[BLOCKS_OF_A_PART];
     fg_ahead ahead;
     const int keep_slope = plan->mode != FG_INFERENCE && layer->slope_stored;
+    fg_signal_moves(plan, l, share, moves);
+    if (share.first_panel == 0)
+        keep_exponents(plan, l, share, moves);
     for (int64_t p = share.first_panel; p < share.first_panel + share.panels; p++) {
         const int64_t start = fg_panel_start(layer->vecs, p, kernels->panel_vecs), column = start * kernels->lanes;
         args.vecs = fg_panel_vecs(layer->vecs, start, kernels->panel_vecs);
@@ -89,11 +112,7 @@ void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
         args.ahead = &ahead;
         for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
             const int64_t row = b * FG_ROW_BLOCK;
-            args.exponents = fg_signal_move(plan, l, b);
-            if (p == 0) {
-                plan->preactivation_exponents[l][b] = args.exponents.preactivation;
-                plan->signal_exponents[l + 1][b] = args.exponents.output;
-            }
+            args.exponents = moves[b - share.first_block];
             args.rows = fg_rows_in_block(plan, b);
             args.input = row_of(plan, plan->activations, l, row);
             args.output = fg_at(net, row_of(plan, plan->activations, l + 1, row), column);
@@ -103,6 +122,11 @@ void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
             kernels->linear_forward(&args);
         }
     }
+}
+
+void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
+    for (fg_share part; take_part(&share, &part);)
+        forward_part(plan, l, part);
 }
 
 /* The input has no activation: its derivative is 1. */
@@ -151,8 +175,7 @@ void fg_compute_loss(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_shar
     }
 }
 
-/* Deltas of `level` from those of the level above, through the weights between them. */
-void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scratch) {
+static void backward_data_part(fg_plan *plan, int level, fg_share share, void *scratch) {
     const fg_network *net = plan->net;
     const fg_kernels *kernels = net->kernels;
     const fg_layer *layer = &net->layer[level];
@@ -165,6 +188,11 @@ void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scra
                                                 .weights = scratch,
                                                 .measured = plan->measured,
                                                 .ahead = &ahead};
+    int moves[BLOCKS_OF_A_PART];
+    fg_delta_moves(plan, level, share, moves);
+    for (int64_t b = 0; share.first_panel == 0 && b < share.blocks; b++)
+        plan->delta_exponents[level][share.first_block + b] =
+            plan->delta_exponents[level + 1][share.first_block + b] - moves[b];
     for (int64_t p = share.first_panel; p < share.first_panel + share.panels; p++) {
         const int64_t start = fg_panel_start(vecs, p, kernels->panel_vecs), column = start * kernels->lanes;
         args.vecs = transpose.vecs = fg_panel_vecs(vecs, start, kernels->panel_vecs);
@@ -173,17 +201,20 @@ void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scra
         kernels->transpose_panel(&transpose);
         for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
             const int64_t row = b * FG_ROW_BLOCK;
-            const int move = fg_delta_move(plan, level, b);
-            if (p == 0)
-                plan->delta_exponents[level][b] = plan->delta_exponents[level + 1][b] - move;
             args.rows = fg_rows_in_block(plan, b);
             args.delta = row_of(plan, plan->deltas, level + 1, row);
             args.below = derivative_of(plan, level, row, column);
-            args.below.scale = ldexp(1.0, move);
+            args.below.scale = ldexp(1.0, moves[b - share.first_block]);
             args.sums = (double *)plan->backward_sums[level] + (p * plan->blocks + b) * FG_BACKWARD_SUMS;
             kernels->linear_backward_data(&args);
         }
     }
+}
+
+/* Deltas of `level` from those of the level above, through the weights between them. */
+void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scratch) {
+    for (fg_share part; take_part(&share, &part);)
+        backward_data_part(plan, level, part, scratch);
 }
 
 void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const struct fg_update *update,
