@@ -3,6 +3,9 @@
 Figures are those of the statements; several shapes and seeds each.
 """
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from support import relative, single
@@ -138,6 +141,79 @@ def test_s8_the_ratio_of_deltas_is_that_of_the_outputs(weight):
     deltas = trainer.stats.delta_norm
     assert deltas[0] / deltas[-1] == pytest.approx(weight**9, rel=1e-12)
     assert trainer.stats.act_rms[-1] / trainer.stats.act_rms[0] == pytest.approx(weight**9, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("weight", [0.5, 1.5])
+@pytest.mark.parametrize("layers", [10, 200, 1000])
+def test_s8_the_ratio_of_gradients_at_any_depth(layers, weight, dtype):
+    net = chain(weight, dtype, layers)
+    net.forward([[1.0]], training=True)
+    gradients = net.backward([[1.0]])
+    wanted = (layers - 1) * math.log10(weight)
+    np.testing.assert_allclose(gradients.log10_norm, wanted, rtol=1e-13, atol=4e-6 if dtype == "float32" else 0.0)
+
+
+def log10_of(fraction):
+    """log10 of a positive Fraction, however large or small."""
+    return math.log10(fraction.numerator) - math.log10(fraction.denominator)
+
+
+def two_units(weight, dtype, layers, bias=False):
+    net = fg.MLP([2] * (layers + 1), activation="identity", init=np.zeros((2, 2)), bias=bias, dtype=dtype)
+    for layer in range(layers):
+        net.weights[layer] = weight * np.eye(2)
+    return net
+
+
+S9_X = [[1.0, -2.0], [3.0, 0.25], [-0.5, 5.0]]
+S9_TOLERANCE = {(0.5, "float32"): 1e-13, (0.5, "float64"): 1e-13, (1.5, "float32"): 1e-5, (1.5, "float64"): 1e-12}
+
+
+@pytest.mark.parametrize("layers", [1, 2, 10, 100, 333, 1000])
+@pytest.mark.parametrize(("weight", "dtype"), S9_TOLERANCE)
+def test_s9_two_linear_units_give_powers_of_their_weight(weight, dtype, layers):
+    net = two_units(weight, dtype, layers)
+    X = [[Fraction(x) for x in row] for row in S9_X]
+    power = Fraction(weight) ** layers
+    outputs = [[power * x for x in row] for row in X]
+    tolerance = S9_TOLERANCE[weight, dtype]
+    largest, tiny = float(np.finfo(dtype).max), float(np.finfo(dtype).tiny)
+    for got, exact in zip(net.forward(S9_X).ravel(), [a for row in outputs for a in row], strict=True):
+        if abs(exact) < tiny:
+            assert got == 0.0
+        elif abs(exact) > largest:
+            assert np.isinf(got)
+        else:
+            assert got == exact if weight == 0.5 else got == pytest.approx(float(exact), rel=tolerance)
+
+    net.forward(S9_X, training=True)
+    gradients = net.backward(np.ones((3, 2)))  # dL/dW_l is weight^(L - 1) x^T 1, of every layer
+    columns = [sum(row[unit] for row in X) for unit in range(2)]
+    norm = log10_of(2 * sum(c * c for c in columns) * (power / Fraction(weight)) ** 2) / 2
+    np.testing.assert_allclose(gradients.log10_norm - norm, 0.0, atol=tolerance)
+
+    loss, gradients = net.gradients(S9_X, np.zeros((3, 2)), loss="mse")
+    exact = sum(a * a for row in outputs for a in row) / 6
+    assert abs(gradients.log10_loss - log10_of(exact)) < 2 * tolerance
+    assert loss == (pytest.approx(float(exact), rel=10 * tolerance) if exact < Fraction(1e308) else np.inf)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_s9_every_level_is_reported_where_float32_has_nothing_left(bias, dtype):
+    layers, weight = 1000, 0.5
+    net = two_units(weight, dtype, layers, bias)
+    trainer = fg.Trainer(net, "mse", fg.SGD(lr=0.0))
+    trainer.step(S9_X, np.zeros((3, 2)))
+    levels = np.arange(1, layers + 1) * math.log10(weight)
+    first = math.log10(np.sqrt(np.mean(np.square(S9_X))))
+    np.testing.assert_allclose(trainer.stats.log10("act_rms"), first + levels, rtol=1e-13)
+    np.testing.assert_allclose(trainer.stats.log10("preact_rms"), first + levels, rtol=1e-13)
+    deltas = trainer.stats.log10("delta_norm")
+    np.testing.assert_allclose(deltas - deltas[-1], levels[::-1] - levels[0], rtol=1e-13, atol=1e-13)
+    error = math.log10(2.0 / 6.0 * np.linalg.norm(S9_X)) + levels[-1]
+    assert deltas[-1] == pytest.approx(error, abs=1e-7)  # 2 / 6 is rounded
 
 
 # With unit-variance inputs and 256 units: ReLU keeps the root mean square within a factor of 8 over 100 layers (its
