@@ -106,9 +106,17 @@ static double gain_of(const fg_layer *layer, int64_t components) {
     return gain > 0.0 ? gain : 1.0;
 }
 
-static fg_signal_exponents signal_move(const fg_plan *plan, int l, int64_t block, double gain) {
+/* Whether the true z of a block, whose inputs have this norm, are all near zero. */
+static int is_near_zero(const fg_plan *plan, int l, double norm, int exponent) {
+    const fg_layer *layer = &plan->net->layer[l];
+    const double most = ldexp(norm * layer->weight_bound, exponent) + layer->bias_bound;
+    return layer->form == FG_THROUGH_ZERO && most < fg_near_zero(plan->net->kernels->dtype);
+}
+
+static fg_signal_move signal_move(const fg_plan *plan, int l, int64_t block, double gain) {
     const int input = plan->signal_exponents[l][block];
-    const int move = move_for(plan, sqrt(signal_square(plan, l, block)) * gain);
+    const double norm = sqrt(signal_square(plan, l, block));
+    const int move = move_for(plan, norm * gain);
     const fg_form form = plan->net->layer[l].form;
     fg_signal_exponents e = {input, input, input - move};
     if (input < 0 || e.output < 0) {
@@ -118,10 +126,10 @@ static fg_signal_exponents signal_move(const fg_plan *plan, int l, int64_t block
     }
     if (form == FG_NOT_THROUGH_ZERO || (form == FG_THROUGH_ZERO && e.output > 0))
         e.output = 0;
-    return e;
+    return (fg_signal_move){e, e.output < 0 && is_near_zero(plan, l, norm, input)};
 }
 
-void fg_signal_moves(const fg_plan *plan, int l, fg_share share, fg_signal_exponents *moves) {
+void fg_signal_moves(const fg_plan *plan, int l, fg_share share, fg_signal_move *moves) {
     const double gain = gain_of(&plan->net->layer[l], plan->net->layer[l].fan_in);
     for (int64_t b = 0; b < share.blocks; b++)
         moves[b] = signal_move(plan, l, share.first_block + b, gain);

@@ -6,7 +6,11 @@
 
 /* Forward. A block of inputs that has been loaded is brought near 1 where it is far from it. */
 void fg_center_inputs(fg_plan *, int64_t block);
-void fg_signal_moves(const fg_plan *, int layer, fg_share, fg_signal_exponents *moves /* [share.blocks] */);
+typedef struct {
+    fg_signal_exponents exponents;
+    int near_zero; /* see kernels.h */
+} fg_signal_move;
+void fg_signal_moves(const fg_plan *, int layer, fg_share, fg_signal_move *moves /* [share.blocks] */);
 
 /* The exponent at which the outputs of a block can meet their targets. */
 int fg_loss_exponent(const fg_plan *, const fg_batch *, fg_loss, int64_t block);

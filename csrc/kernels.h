@@ -33,12 +33,16 @@ typedef struct fg_signal_exponents {
     int input, preactivation, output; /* preactivation: the input's, or larger where the bias is larger by far */
 } fg_signal_exponents;
 
+/* |z| below which an activation through zero is linear on either side, to the last bit. */
+static inline double fg_near_zero(fg_dtype dtype) { return dtype == FG_F32 ? 0x1p-30 : 0x1p-60; }
+
 struct fg_linear_forward_args {
     int64_t rows, depth; /* rows: at most FG_ROW_BLOCK */
     int vecs, tail;
     fg_activation activation;
     fg_form form;
     fg_signal_exponents exponents;
+    int near_zero; /* 1: no |z| of the block reaches fg_near_zero, and the activation goes through zero */
     const void *input; /* [rows][input_stride], the first depth columns are read */
     int64_t input_stride;
     const void *weights; /* [depth][vecs * lanes] */

@@ -78,10 +78,14 @@ static int take_part(fg_share *left, fg_share *part) {
     return part->blocks > 0;
 }
 
-static void keep_exponents(fg_plan *plan, int l, fg_share share, const fg_signal_exponents *moves) {
+/* Where the activation commutes with the exponent, z is measured as the outputs are stored. */
+static void keep_exponents(fg_plan *plan, int l, fg_share share, const fg_signal_move *moves) {
+    const int homogeneous = plan->net->layer[l].form == FG_HOMOGENEOUS;
     for (int64_t b = 0; b < share.blocks; b++) {
-        plan->preactivation_exponents[l][share.first_block + b] = moves[b].preactivation;
-        plan->signal_exponents[l + 1][share.first_block + b] = moves[b].output;
+        const fg_signal_exponents e = moves[b].exponents;
+        plan->preactivation_exponents[l][share.first_block + b] =
+            homogeneous || moves[b].near_zero ? e.output : e.preactivation;
+        plan->signal_exponents[l + 1][share.first_block + b] = e.output;
     }
 }
 
@@ -96,7 +100,7 @@ static void forward_part(fg_plan *plan, int l, fg_share share) {
                                           .measured = plan->measured,
                                           .input_stride = plan->strides[l],
                                           .output_stride = plan->strides[l + 1]};
-    fg_signal_exponents moves[BLOCKS_OF_A_PART];
+    fg_signal_move moves[BLOCKS_OF_A_PART];
     fg_ahead ahead;
     const int keep_slope = plan->mode != FG_INFERENCE && layer->slope_stored;
     fg_signal_moves(plan, l, share, moves);
@@ -112,7 +116,8 @@ static void forward_part(fg_plan *plan, int l, fg_share share) {
         args.ahead = &ahead;
         for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
             const int64_t row = b * FG_ROW_BLOCK;
-            args.exponents = moves[b - share.first_block];
+            args.exponents = moves[b - share.first_block].exponents;
+            args.near_zero = moves[b - share.first_block].near_zero;
             args.rows = fg_rows_in_block(plan, b);
             args.input = row_of(plan, plan->activations, l, row);
             args.output = fg_at(net, row_of(plan, plan->activations, l + 1, row), column);

@@ -110,7 +110,7 @@ static inline void activate_mish(vec z, vec *a, vec *slope) {
     const vec curve = four * m * (one + t);
     const vec left_slope = (v_fma(t2, d, -curve) * inverse) * inverse;
     const vec right_slope = v_fma(n_right, inverse, (curve * t * inverse) * (t * inverse));
-    *a = v_select(right, z * (n_right * inverse), -v_times_exp(m * t2 * inverse, tail));
+    *a = v_select(right, z * (n_right * inverse), -v_times_exp(m * (t2 * inverse), tail));
     *slope = v_select(right, right_slope, v_times_exp(left_slope, tail));
 }
 

@@ -18,17 +18,30 @@ static void load_rows(const struct fg_load_rows_args *p) {
 
 typedef void activation_function(vec z, vec *a, vec *slope);
 
+/* An activation near zero: f(z) / z and f'(z), on either side. */
+typedef struct {
+    vec ratio_below, ratio_above, slope_below, slope_above;
+} tangent;
+
+static inline void activate_near_zero(const tangent *t, vec z, vec *a, vec *slope) {
+    const mask above = v_positive(z);
+    *a = v_select(above, t->ratio_above, t->ratio_below) * z;
+    *slope = v_select(above, t->slope_above, t->slope_below);
+}
+
 /* Sums of a unit in working precision, lane by lane; of the preactivations, which are not kept, tile by tile. */
 typedef struct {
     vec output, squares, slope, saturated;
     tally preactivation;
     const real *late_bias; /* [vecs * lanes], added after the product; or NULL */
+    tangent at_zero;       /* where all of the unit is near zero */
 } forward_lanes;
 
 ALWAYS_INLINE void add_column_slopes(real *columns, int begun, vec of_tile) {
     v_store(columns, (begun ? v_load(columns) : v_zero()) + of_tile);
 }
 
+/* activate: NULL where the unit is near zero. */
 ALWAYS_INLINE void finish_forward(activation_function activate, const int measured,
                                   const struct fg_linear_forward_args *p, int64_t row, int height, const vec *tile,
                                   forward_lanes *sums) {
@@ -44,7 +57,10 @@ ALWAYS_INLINE void finish_forward(activation_function activate, const int measur
         for (int r = 0; r < height; r++) {
             const vec z = tile[r * vecs + v];
             vec a, slope;
-            activate(z, &a, &slope);
+            if (activate)
+                activate(z, &a, &slope);
+            else
+                activate_near_zero(&sums->at_zero, z, &a, &slope);
             if (measured && slopes) /* a column of padding is at rest, never saturated */
                 saturated = saturated + v_select(v_lt(v_abs(slope), limit), v_set1(1), v_zero());
             if (has_padding) {
@@ -105,10 +121,6 @@ static inline void clear_lanes(forward_lanes *lanes) {
 
 #include "scaled_forward.inc.h"
 
-static inline int is_scaled(const struct fg_linear_forward_args *p) {
-    return (p->exponents.input | p->exponents.output) != 0;
-}
-
 ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, pass now,
                                 const struct fg_linear_forward_args *p, vec *unit, forward_lanes *sums) {
     vec *const tile = tile_of(unit, row * vecs, now);
@@ -149,9 +161,9 @@ static void linear_forward(const struct fg_linear_forward_args *p) {
     struct fg_linear_forward_args scaled;
     real bias[PANEL_VECS * LANES];
     clear_lanes(&lanes);
-    if (__builtin_expect(is_scaled(p) && p->bias, 0)) {
+    if (__builtin_expect(is_scaled(p), 0)) {
         scaled = *p;
-        scale_bias(&scaled, bias, &lanes);
+        prepare_scaled(&scaled, bias, &lanes);
         p = &scaled;
     }
     FOR_PANEL_WIDTH(p->vecs, forward_panel, p, &lanes);
