@@ -268,6 +268,14 @@ def test_s14_vanished_and_exploded_gradients_are_numbers(seed):
     np.testing.assert_array_equal(telemetry.would_overflow[0], decades > 38.53)
     assert not telemetry.would_overflow[0, -1]
 
+    faint = two_units(0.5, "float64", 300, bias=True)  # activations vanish on their way, gradients on theirs
+    telemetry = fg.Trainer(faint, "mse", fg.SGD(lr=0.0)).run(S9_X, np.ones((3, 2)), steps=1).telemetry
+    deltas, levels = telemetry.log10("delta_norm")[0], telemetry.log10("act_rms")[0]
+    np.testing.assert_array_equal(telemetry.would_underflow[0], (deltas < -37.93) | (levels < -37.93))
+    assert telemetry.would_underflow.all()
+    assert deltas[-1] > -37.93 > levels[-1]
+    assert levels[0] > -37.93 > deltas[0]
+
     single_precision = wild(500, 4.0, "float32", seed)
     norms = single_precision.gradients(X, y, loss="mse")[1].log10_norm
     assert np.all(np.isfinite(norms))

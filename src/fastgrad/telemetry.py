@@ -304,14 +304,20 @@ class Record:
 
     @property
     def would_underflow(self) -> npt.NDArray[np.bool_]:
-        """(rows, layers) read-only array: where no entry of dL/dz_l would have been a normal float32 number."""
-        deltas = self.log10("delta_norm")
-        return read_only((deltas < _LOG10_SMALLEST) & (deltas > -math.inf))
+        """(rows, layers) read-only array: where float32 would have lost a vanishing signal.
+
+        There the norm of dL/dz_l, or the root mean square of a_l, is below the smallest normal float32 number, not 0.
+        """
+        lost = [(size < _LOG10_SMALLEST) & (size > -math.inf) for size in self._sizes()]
+        return read_only(np.logical_or(*lost))
 
     @property
     def would_overflow(self) -> npt.NDArray[np.bool_]:
-        """(rows, layers) read-only array: where the norm of dL/dz_l exceeds the largest float32 number."""
-        return read_only(self.log10("delta_norm") > _LOG10_LARGEST)
+        """(rows, layers) read-only array: where the norm of dL/dz_l or the root mean square of a_l exceeds float32."""
+        return read_only(np.logical_or(*(size > _LOG10_LARGEST for size in self._sizes())))
+
+    def _sizes(self) -> tuple[Array, Array]:
+        return self.log10("delta_norm"), self.log10("act_rms")
 
     def gains(self) -> Gains:
         """Return each layer's weight gain and derivative gain, (rows, layers) each, however small the norms are."""

@@ -6,8 +6,8 @@
 #include "update_cases.h"
 #include "fpenv.h"
 
-/* A size of numbers whose squares may leave float32's range, or come near the end of float64's. */
-/* The last is where the squares of some float32 numbers underflow, and those of their neighbours do not. */
+/* A size of numbers whose squares may leave float32's range, or come near the end of float64's. The last is where the
+ * squares of some float32 numbers underflow, and those of their neighbours do not. */
 static double some_magnitude(fg_dtype dtype) {
     static const double magnitudes[FG_DTYPES][3] = {{1.0, 1e-25, 1e20}, {1.0, 1e-120, 1e120}};
     const int64_t which = random_between(0, 3);
@@ -146,6 +146,96 @@ static void forward_case(const fg_kernels *k, int64_t rows, int vecs) {
     take_fences_down();
 }
 
+static fg_form form_of(fg_activation function) {
+    static const fg_form forms[] = {
+#define FG_ACTIVATION(name, form, slope_below, steepest) FG_##form,
+#include "activations.def"
+#undef FG_ACTIVATION
+    };
+    return forms[function];
+}
+
+static matrix scaled(const matrix *m, int exponent) {
+    const matrix copy = new_matrix(m->dtype, m->rows, m->columns, m->padded, m->stride);
+    for (int64_t r = 0; r < m->rows; r++)
+        for (int64_t c = 0; c < m->columns; c++)
+            real_put(m->dtype, copy.data, r * m->stride + c, ldexp(at(m, r, c), exponent));
+    return copy;
+}
+
+static void check_scaled(const char *name, const matrix *got, const matrix *want, int exponent) {
+    check_margins(name, got);
+    for (int64_t r = 0; r < want->rows; r++)
+        for (int64_t c = 0; c < want->columns; c++)
+            CHECK(ldexp(at(got, r, c), exponent) == at(want, r, c), "%s[%d][%d]: got %g, wants %g", name, (int)r,
+                  (int)c, ldexp(at(got, r, c), exponent), at(want, r, c));
+}
+
+/* Signals with exponents, of sizes at which a plain pass does as well: the bits are the same. */
+static void scaled_forward_case(const fg_kernels *k, int64_t rows, int vecs) {
+    static const int powers[] = {-64, -32, 0, 32};
+    const int64_t depth = some_depth(), padded = (int64_t)vecs * k->lanes, tail = random_between(1, k->lanes);
+    const int64_t columns = padded - k->lanes + tail, stride = some_stride(padded);
+    const fg_activation function = (fg_activation)random_between(0, FG_ACTIVATIONS - 1);
+    const fg_form form = form_of(function);
+    const int near_zero = form == FG_THROUGH_ZERO && random_between(0, 1);
+    const double size = near_zero ? 0x1p-15 * fg_near_zero(k->dtype) : 1.0;
+    const int input_power = powers[random_between(0, 3)], output_power = powers[random_between(0, 3)];
+    const int output_exponent = form == FG_HOMOGENEOUS                         ? output_power
+                                : form == FG_THROUGH_ZERO && output_power <= 0 ? output_power
+                                                                               : 0;
+    const matrix input = random_matrix(k->dtype, rows, depth, depth, some_stride(depth), -size, size);
+    const matrix weights = random_matrix(k->dtype, depth, columns, padded, padded, -1, 1);
+    const matrix bias = random_matrix(k->dtype, 1, columns, padded, padded, -size, size);
+    const matrix plain = new_matrix(k->dtype, rows, columns, padded, stride),
+                 stored_input = scaled(&input, -input_power);
+    const matrix output = new_matrix(k->dtype, rows, columns, padded, stride);
+    const matrix plain_slope = new_matrix(k->dtype, rows, columns, padded, stride);
+    const matrix slope = new_matrix(k->dtype, rows, columns, padded, stride);
+    double *const plain_sums = fenced(FG_FORWARD_SUMS * sizeof(double)), *const sums =
+                                                                             fenced(FG_FORWARD_SUMS * sizeof *sums);
+    fg_ahead ahead = some_ahead(&input);
+    struct fg_linear_forward_args args = {.rows = rows,
+                                          .depth = depth,
+                                          .vecs = vecs,
+                                          .tail = (int)tail,
+                                          .activation = function,
+                                          .form = form,
+                                          .input = input.data,
+                                          .input_stride = input.stride,
+                                          .weights = weights.data,
+                                          .bias = random_between(0, 1) ? bias.data : NULL,
+                                          .output = plain.data,
+                                          .slope = plain_slope.data,
+                                          .output_stride = stride,
+                                          .saturation = saturation_of(function),
+                                          .sums = plain_sums,
+                                          .column_slopes = fenced((size_t)padded * real_size(k->dtype)),
+                                          .measured = 1,
+                                          .ahead = &ahead};
+    CASE("%s %s %s, %d rows x %d, depth %d, exponents %d and %d", fg_isa_name(k->isa), real_name(k->dtype),
+         fg_activation_name(function), (int)rows, (int)columns, (int)depth, input_power, output_exponent);
+    k->linear_forward(&args);
+    args.input = stored_input.data;
+    args.output = output.data;
+    args.slope = slope.data;
+    args.sums = sums;
+    args.exponents = (fg_signal_exponents){input_power, input_power, output_exponent};
+    args.near_zero = near_zero;
+    k->linear_forward(&args);
+    check_scaled("output", &output, &plain, output_exponent);
+    check_scaled("slope", &slope, &plain_slope, 0);
+    for (int s = 0; s < FG_FORWARD_SUMS; s++) {
+        const int homogeneous = form == FG_HOMOGENEOUS || near_zero;
+        const int of_z = homogeneous && (input_power || output_exponent) ? output_exponent : input_power;
+        const int exponents[FG_FORWARD_SUMS] = {output_exponent, 2 * output_exponent, 2 * of_z};
+        const double sizes =
+            s == FG_SUM_OUTPUT ? sqrt((double)(rows * columns) * plain_sums[FG_SUM_OUTPUT_SQUARED]) : plain_sums[s];
+        check_close("sum", ldexp(sums[s], exponents[s]), plain_sums[s], 2 * sum_tolerance(k->dtype, sizes));
+    }
+    take_fences_down();
+}
+
 static void test_load_rows(const fg_kernels *k) {
     for (int repeat = 0; repeat < 200; repeat++) {
         const int64_t rows = random_between(1, 16), columns = random_between(1, 5 * k->lanes),
@@ -181,6 +271,10 @@ static void test_linear_forward(const fg_kernels *k) {
         for (int64_t rows = 1; rows <= FG_ROW_BLOCK; rows++)
             for (int repeat = 0; repeat < 4; repeat++)
                 forward_case(k, rows, vecs);
+    for (int vecs = 1; vecs <= k->panel_vecs; vecs++)
+        for (int64_t rows = 1; rows <= FG_ROW_BLOCK; rows++)
+            for (int repeat = 0; repeat < 12; repeat++)
+                scaled_forward_case(k, rows, vecs);
 }
 
 /* Powers of two are exact until they leave the range; then they flush to zero or become infinite. What was not finite
