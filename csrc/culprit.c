@@ -57,12 +57,7 @@ static fg_culprit search(const fg_plan *plan, const fg_batch *batch, int l, fg_t
     return found;
 }
 
-static int loss_is_finite(const fg_plan *plan) {
-    double total = 0.0;
-    for (int64_t b = 0; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++)
-        total += plan->losses[b];
-    return isfinite(total);
-}
+static int loss_is_finite(const fg_plan *plan) { return isfinite(ldexp(plan->loss, plan->loss_exponent)); }
 
 static int update_is_finite(const fg_plan *plan, int l) {
     for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++)

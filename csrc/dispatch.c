@@ -43,7 +43,7 @@ const char *fg_optimizer_name(fg_optimizer_kind kind) {
 
 const char *fg_loss_name(fg_loss loss) {
     static const char *const names[] = {
-#define FG_LOSS(name, per_sample, degree, reference) #name,
+#define FG_LOSS(name, per_sample, degree, small_degree, reference) #name,
 #include "losses.def"
 #undef FG_LOSS
     };

@@ -2,11 +2,12 @@
  * signal may vanish or explode by any number of decades, either way, while what is stored stays where floating point is
  * exact.
  *
- * A block moves where the norm that is expected of the next level leaves 2^+-40, by a multiple of 2^STEP. Expected is
- * the norm of the block times what weights of this norm do to a random vector, and backward times the mean f'. A signal
- * that flows through a few saturated units alone, or that a single layer shrinks or raises by thirty decades, may be
- * lost all the same. A power of two is exact, backward is linear, and forward moves only where the activation commutes
- * with it: so all values are those of a plain pass to the bit wherever that neither under- nor overflows. */
+ * A block moves where the norm that is expected of the next level leaves 2^+-40, by a multiple of 2^STEP, to near 1.
+ * Expected is the norm of the block times what weights of this norm do to a random vector, beside the bias, and backward
+ * times the mean f'. A signal that flows through a few saturated units alone, or that a single layer shrinks or raises by
+ * some 25 decades, may be lost all the same, as is what is far below its block's norm. A power of two is exact, backward
+ * is linear, and forward moves only where the activation commutes with it: so all values are those of a plain pass to
+ * the bit wherever neither loses any. (A bias that outgrows the signal by 2^80 is added last instead of first.) */
 #include "exponents.h"
 #include "layout.h"
 #include <float.h>
@@ -21,18 +22,25 @@ static int is_single(const fg_plan *plan) { return plan->net->kernels->dtype == 
 /* The farthest move whose power of two, and half its inverse, are normal numbers. */
 static int farthest_move(const fg_plan *plan) { return is_single(plan) ? 3 * STEP : 30 * STEP; }
 
-/* What brings a block of this norm to between 1 and 2^STEP: the power of two to multiply it by. */
-static int move_for(const fg_plan *plan, double norm) {
+/* What brings a block of a norm of about 2^size near 1: the power of two to multiply it by. */
+static int move_for(const fg_plan *plan, int size) {
+    enum { WINDOW = 40 };
     const int farthest = farthest_move(plan);
-    int exponent, move;
-    if ((norm >= 0x1p-40 && norm < 0x1p40) || !(norm > 0.0 && isfinite(norm)))
+    const int move = -(size + (size > 0 ? STEP / 2 : -STEP / 2)) / STEP * STEP;
+    if (size > -WINDOW && size <= WINDOW)
         return 0;
-    frexp(norm, &exponent);
-    move = exponent > 0 ? -exponent / STEP * STEP : (STEP - exponent) / STEP * STEP;
     return move > farthest ? farthest : move < -farthest ? -farthest : move;
 }
 
-static double signal_square(const fg_plan *plan, int level, int64_t block) {
+/* The power of two of a magnitude; of 0 and of what is not finite that of 1, which moves nothing. */
+static int size_of(double x) {
+    int size = 0;
+    if (isfinite(x) && x != 0.0)
+        frexp(x, &size);
+    return size;
+}
+
+double fg_signal_square(const fg_plan *plan, int level, int64_t block) {
     const int64_t panels = level > 0 ? plan->net->layer[level - 1].panels : 0;
     const double *sums = level > 0 ? plan->forward_sums[level - 1] : NULL;
     double total = level > 0 ? 0.0 : plan->input_squares[block];
@@ -41,7 +49,7 @@ static double signal_square(const fg_plan *plan, int level, int64_t block) {
     return total;
 }
 
-static double delta_square(const fg_plan *plan, int level, int64_t block) {
+double fg_delta_block_square(const fg_plan *plan, int level, int64_t block) {
     const int64_t panels = level == plan->net->layers ? 1 : fg_level_panels(plan, level);
     const double *sums = plan->backward_sums[level];
     double total = 0.0;
@@ -51,7 +59,7 @@ static double delta_square(const fg_plan *plan, int level, int64_t block) {
 }
 
 /* Multiplies a block of a level by 2^exponent. */
-static void scale_block(const fg_plan *plan, void *const *levels, int level, int64_t block, int exponent) {
+void fg_scale_block(const fg_plan *plan, void *const *levels, int level, int64_t block, int exponent) {
     const int64_t stride = plan->strides[level];
     const struct fg_scale_rows_args args = {.rows = fg_rows_in_block(plan, block),
                                             .columns = stride,
@@ -62,42 +70,51 @@ static void scale_block(const fg_plan *plan, void *const *levels, int level, int
         plan->net->kernels->scale_rows(&args);
 }
 
-void fg_center_inputs(fg_plan *plan, int64_t block) {
-    const int move = move_for(plan, sqrt(plan->input_squares[block]));
-    plan->signal_exponents[0][block] = -move;
-    plan->input_squares[block] = ldexp(plan->input_squares[block], 2 * move);
-    scale_block(plan, plan->activations, 0, block, move);
-}
-
-/* Of the largest of so many values; INT_MIN if all are 0. */
-static int largest_exponent(fg_dtype dtype, int64_t n, const void *x) {
-    double largest = 0.0;
-    int exponent;
-    for (int64_t i = 0; i < n; i++)
-        largest = fmax(largest, fabs(dtype == FG_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]));
-    frexp(largest, &exponent);
-    return largest > 0.0 && isfinite(largest) ? exponent : INT_MIN;
-}
-
-/* The smallest exponent, 0 at most, at which a value of size 2^`exponent` still leaves room for what it is added to. */
-static int least_beside(const fg_plan *plan, int exponent) {
-    const int room = is_single(plan) ? 80 : 400;
-    return exponent == INT_MIN ? INT_MIN : exponent >= room ? 0 : -((room - exponent) / STEP * STEP);
-}
-
-static int largest_bias(const fg_plan *plan, int l) {
-    const fg_network *net = plan->net;
-    const fg_layer *layer = &net->layer[l];
-    int largest = INT_MIN;
-    for (int64_t p = 0; net->has_bias && p < layer->panels; p++) {
-        const int64_t start = fg_panel_start(layer->vecs, p, net->kernels->panel_vecs) * net->kernels->lanes;
-        const int64_t width =
-            fg_panel_vecs(layer->vecs, start / net->kernels->lanes, net->kernels->panel_vecs) * net->kernels->lanes;
-        const void *bias = fg_at(net, layer->weights, start * layer->depth + layer->fan_in * width);
-        const int exponent = largest_exponent(net->kernels->dtype, width, bias);
-        largest = exponent > largest ? exponent : largest;
+/* The sum of squares of a block of a level. */
+static double squares_of_block(const fg_plan *plan, void *const *levels, int level, int64_t block) {
+    const int64_t stride = plan->strides[level], n = fg_rows_in_block(plan, block) * stride;
+    const void *x = fg_at(plan->net, levels[level], block * FG_ROW_BLOCK * stride);
+    double total = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        const double e = is_single(plan) ? (double)((const float *)x)[i] : ((const double *)x)[i];
+        total += e * e;
     }
-    return largest;
+    return total;
+}
+
+static int largest_size(const fg_plan *plan, int64_t n, const void *x) {
+    double largest = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        largest = fmax(largest, fabs(is_single(plan) ? (double)((const float *)x)[i] : ((const double *)x)[i]));
+    return largest > 0.0 ? size_of(largest) : INT_MIN;
+}
+
+/* Brings a block near 1 and gives the power of two that it was multiplied by. Where squares have left the range of
+ * double, the largest entry says how far that is. */
+static int center(const fg_plan *plan, void *const *levels, int level, int64_t block, double *square) {
+    const int64_t stride = plan->strides[level];
+    const int in_range = *square > 0x1p-900 && *square < 0x1p900;
+    int size = size_of(sqrt(*square)), move;
+    if (!in_range && !isnan(*square))
+        size = largest_size(plan, fg_rows_in_block(plan, block) * stride,
+                            fg_at(plan->net, levels[level], block * FG_ROW_BLOCK * stride));
+    move = size == INT_MIN ? 0 : move_for(plan, size);
+    fg_scale_block(plan, levels, level, block, move);
+    if (in_range)
+        *square = ldexp(*square, 2 * move);
+    else if (move)
+        *square = squares_of_block(plan, levels, level, block);
+    return move;
+}
+
+void fg_center_inputs(fg_plan *plan, int64_t block) {
+    plan->signal_exponents[0][block] = -center(plan, plan->activations, 0, block, &plan->input_squares[block]);
+}
+
+/* The smallest exponent, 0 at most, at which a value of about 2^size still leaves room for what it is added to. */
+static int least_beside(const fg_plan *plan, int size) {
+    const int room = is_single(plan) ? 80 : 400;
+    return size == INT_MIN ? INT_MIN : size >= room ? 0 : -((room - size) / STEP * STEP);
 }
 
 /* What a layer's weights make of the norm of a random vector of so many components. */
@@ -114,17 +131,19 @@ static int is_near_zero(const fg_plan *plan, int l, double norm, int exponent) {
 }
 
 static fg_signal_move signal_move(const fg_plan *plan, int l, int64_t block, double gain) {
+    const fg_layer *layer = &plan->net->layer[l];
     const int input = plan->signal_exponents[l][block];
-    const double norm = sqrt(signal_square(plan, l, block));
-    const int move = move_for(plan, norm * gain);
-    const fg_form form = plan->net->layer[l].form;
-    fg_signal_exponents e = {input, input, input - move};
-    if (input < 0 || e.output < 0) {
-        const int least = least_beside(plan, largest_bias(plan, l));
+    const double norm = sqrt(fg_signal_square(plan, l, block));
+    const double bias = sqrt((double)fg_rows_in_block(plan, block)) * layer->bias_bound;
+    const int of_product = size_of(norm) + size_of(gain), of_bias = bias > 0.0 ? size_of(bias) - input : INT_MIN;
+    fg_signal_exponents e = {input, input, input - move_for(plan, of_product > of_bias ? of_product : of_bias)};
+    if (input < 0 && layer->bias_bound > 0.0) {
+        const int least = least_beside(plan, size_of(layer->bias_bound));
         e.preactivation = input < least ? least : input;
-        e.output = e.output < least ? least : e.output;
     }
-    if (form == FG_NOT_THROUGH_ZERO || (form == FG_THROUGH_ZERO && e.output > 0))
+    if (e.preactivation != input) /* the bias is all that can be told from it */
+        e.output = e.preactivation - move_for(plan, size_of(bias) - e.preactivation);
+    if (layer->form == FG_NOT_THROUGH_ZERO || (layer->form == FG_THROUGH_ZERO && e.output > 0))
         e.output = 0;
     return (fg_signal_move){e, e.output < 0 && is_near_zero(plan, l, norm, input)};
 }
@@ -137,13 +156,13 @@ void fg_signal_moves(const fg_plan *plan, int l, fg_share share, fg_signal_move 
 
 typedef enum { TARGETS, ONE, NOTHING } reference;
 typedef struct {
-    int degree;
+    int degree, small_degree;
     reference beside;
 } loss_traits;
 
 static loss_traits traits_of(fg_loss loss) {
     static const loss_traits traits[] = {
-#define FG_LOSS(name, per_sample, degree, reference) {degree, reference},
+#define FG_LOSS(name, per_sample, degree, small_degree, reference) {degree, small_degree, reference},
 #include "losses.def"
 #undef FG_LOSS
     };
@@ -155,9 +174,8 @@ static int largest_target(const fg_plan *plan, const fg_batch *batch, int64_t bl
     int largest = INT_MIN;
     for (int64_t r = 0; r < fg_rows_in_block(plan, block); r++) {
         const int64_t sample = fg_sample(batch, block * FG_ROW_BLOCK + r);
-        const int exponent =
-            largest_exponent(plan->net->kernels->dtype, columns, fg_at(plan->net, batch->targets, sample * columns));
-        largest = exponent > largest ? exponent : largest;
+        const int size = largest_size(plan, columns, fg_at(plan->net, batch->targets, sample * columns));
+        largest = size > largest ? size : largest;
     }
     return largest;
 }
@@ -172,17 +190,6 @@ int fg_loss_exponent(const fg_plan *plan, const fg_batch *batch, fg_loss loss, i
     return outputs < least ? least : outputs;
 }
 
-void fg_center_output_deltas(fg_plan *plan, fg_loss loss, int exponent, int64_t block) {
-    const int level = plan->net->layers, degree = traits_of(loss).degree;
-    const int move = move_for(plan, sqrt(delta_square(plan, level, block)));
-    double *sums = (double *)plan->backward_sums[level] + block * FG_BACKWARD_SUMS;
-    plan->loss_exponents[block] = degree * exponent;
-    plan->delta_exponents[level][block] = (degree - 1) * exponent - move;
-    for (int s = 0; move && s < FG_BACKWARD_SUMS; s++)
-        sums[s] = ldexp(sums[s], 2 * move);
-    scale_block(plan, plan->deltas, level, block, move);
-}
-
 /* Of the layer whose output is `level`. Piecewise linear activations do not shrink a whole block. */
 static double mean_slope(const fg_plan *plan, int level, int64_t block) {
     const fg_layer *layer = level > 0 ? fg_layer_of(plan, level - 1) : NULL;
@@ -195,78 +202,28 @@ static double mean_slope(const fg_plan *plan, int level, int64_t block) {
     return total / ((double)fg_rows_in_block(plan, block) * (double)layer->fan_out);
 }
 
+/* All the way: the gradient may be as small as f' is. */
+int fg_output_delta_move(const fg_plan *plan, int64_t block) {
+    const int size = size_of(mean_slope(plan, plan->net->layers, block)), farthest = is_single(plan) ? 120 : 1000;
+    return size > -STEP ? 0 : -size < farthest ? -size : farthest;
+}
+
+void fg_center_output_deltas(fg_plan *plan, fg_loss loss, int exponent, int move, int64_t block) {
+    const int level = plan->net->layers;
+    const loss_traits traits = traits_of(loss);
+    const int degree = exponent < 0 ? traits.small_degree : traits.degree;
+    double *sums = (double *)plan->backward_sums[level] + block * FG_BACKWARD_SUMS;
+    const int more = center(plan, plan->deltas, level, block, &sums[FG_SUM_DELTA_SQUARED]);
+    plan->loss_exponents[block] = degree * exponent;
+    plan->delta_exponents[level][block] = (degree - 1) * exponent - move - more;
+    sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] = ldexp(sums[FG_SUM_OUTPUT_GRADIENT_SQUARED], 2 * (move + more));
+}
+
 void fg_delta_moves(const fg_plan *plan, int level, fg_share share, int *moves) {
-    const double gain = gain_of(&plan->net->layer[level], plan->net->layer[level].fan_out);
+    const int gain = size_of(gain_of(&plan->net->layer[level], plan->net->layer[level].fan_out));
     for (int64_t b = 0; b < share.blocks; b++) {
         const int64_t block = share.first_block + b;
-        moves[b] = move_for(plan, sqrt(delta_square(plan, level + 1, block)) * gain * mean_slope(plan, level, block));
+        const int norm = size_of(sqrt(fg_delta_block_square(plan, level + 1, block)));
+        moves[b] = move_for(plan, norm + gain + size_of(mean_slope(plan, level, block)));
     }
-}
-
-/* Of the blocks of a level: their largest exponent, and between which powers of two the norms of their true values lie.
- * Blocks of zeros have no say. */
-typedef struct {
-    int exponent, differ, least, most;
-} level_range;
-
-static int exponents_differ(const fg_plan *plan, const int *exponents) {
-    int differ = 0;
-    for (int64_t b = 1; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++)
-        differ |= exponents[b] != exponents[0];
-    return differ;
-}
-
-static level_range range_of(const fg_plan *plan, int level, const int *exponents,
-                            double square_of(const fg_plan *, int, int64_t)) {
-    level_range range = {exponents[0], exponents_differ(plan, exponents), INT_MAX, INT_MIN};
-    for (int64_t b = 0; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++) {
-        const double square = square_of(plan, level, b);
-        int size;
-        if (square == 0.0)
-            continue;
-        frexp(sqrt(square), &size);
-        size = isfinite(square) ? size + exponents[b] : INT_MAX / 4;
-        range.exponent = range.most == INT_MIN || exponents[b] > range.exponent ? exponents[b] : range.exponent;
-        range.least = size < range.least ? size : range.least;
-        range.most = size > range.most ? size : range.most;
-    }
-    return range;
-}
-
-static int within(level_range range, int room) { return range.least >= -room && range.most <= room; }
-
-/* The exponents that all blocks of a layer's inputs and of its deltas come to, since they are to be added: their own
- * where it is the same; else 0, at which values are the true ones, where these and their products fit; else the
- * largest, at which smaller blocks may lose what no norm would show. */
-static void common_exponents(const fg_plan *plan, int l, int *signal, int *delta) {
-    const int *signals = plan->signal_exponents[l], *deltas = plan->delta_exponents[l + 1];
-    const int room = is_single(plan) ? 80 : 400, room_of_product = is_single(plan) ? 100 : 450;
-    level_range inputs, outputs, products;
-    int plain;
-    *signal = signals[0];
-    *delta = deltas[0];
-    if (!exponents_differ(plan, signals) && !exponents_differ(plan, deltas))
-        return;
-    inputs = range_of(plan, l, signals, signal_square);
-    outputs = range_of(plan, l + 1, deltas, delta_square);
-    products = (level_range){.least = inputs.least / 2 + outputs.least / 2, .most = inputs.most / 2 + outputs.most / 2};
-    plain = within(inputs, room) && within(outputs, room) && within(products, room_of_product / 2);
-    *signal = inputs.differ && plain ? 0 : inputs.exponent;
-    *delta = outputs.differ && plain ? 0 : outputs.exponent;
-}
-
-static void align(const fg_plan *plan, void *const *levels, int level, const int *exponents, int common,
-                  fg_share share) {
-    for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++)
-        scale_block(plan, levels, level, b, exponents[b] - common);
-}
-
-void fg_align_layer(const fg_plan *plan, int l, fg_share share, int *signal, int *delta) {
-    common_exponents(plan, l, signal, delta);
-    align(plan, plan->activations, l, plan->signal_exponents[l], *signal, share);
-    align(plan, plan->deltas, l + 1, plan->delta_exponents[l + 1], *delta, share);
-}
-
-int fg_gradient_exponent(const fg_plan *plan, int l, int of_bias) {
-    return plan->common_delta[l] + (of_bias ? 0 : plan->common_signal[l]);
 }

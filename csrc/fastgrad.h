@@ -24,7 +24,7 @@ typedef enum {
 } fg_activation;
 
 typedef enum {
-#define FG_LOSS(name, per_sample, degree, reference) FG_LOSS_##name,
+#define FG_LOSS(name, per_sample, degree, small_degree, reference) FG_LOSS_##name,
 #include "losses.def"
 #undef FG_LOSS
     FG_LOSSES

@@ -108,13 +108,13 @@ struct fg_linear_backward_weights_args {
     int64_t rows, depth; /* rows of W (units of the layer below), at most FG_WEIGHT_BLOCK; depth is the batch */
     int vecs;
     const void *input; /* [depth][input_stride], the first `rows` columns are read */
-    int64_t input_stride; /* 0 for a bias, whose input is 1 for every sample */
+    int64_t input_stride; /* of a bias 0 or 1: its input is one number for all samples, or for each */
     const void *delta; /* [depth][delta_stride], one panel */
     int64_t delta_stride;
     void *weights; /* [rows][vecs * lanes], updated in place */
     void *states[FG_MAX_STATES]; /* like weights */
     void *gradient; /* like weights, or NULL: stored before the exponent and the update */
-    int exponent; /* the true gradient is input^T @ delta times 2^exponent, a multiple of 4 */
+    int exponent; /* the true gradient is input^T @ delta times 2^exponent */
     const struct fg_update *update; /* NULL: the weights stay */
     int trial; /* 1: compute the update and its sums, and store nothing of it */
     double *sums; /* [FG_UPDATE_SUMS] */
@@ -144,7 +144,7 @@ struct fg_scale_rows_args {
     int64_t rows, columns;
     void *x; /* [rows][stride] */
     int64_t stride;
-    int exponent; /* even */
+    int exponent;
 };
 
 /* Value and gradient of a loss in one pass; the gradient is multiplied by f' of the output layer on the way out. */
@@ -154,8 +154,8 @@ struct fg_loss_args {
     const fg_batch *batch;
     double scale; /* of value and gradient: one over the number of terms in the mean */
     struct fg_derivative output;
-    int exponent,
-        shift; /* outputs meet the targets as what is stored times 2^shift, of which the true ones are 2^exponent */
+    int shift; /* outputs meet the targets as what is stored times 2^shift, */
+    int exponent; /* of which the true ones are 2^exponent as large */
     void *scratch; /* [columns rounded up to lanes] */
     double *sums; /* [FG_BACKWARD_SUMS] */
     double *value; /* times 2^(degree exponent), the gradient times 2^((degree - 1) exponent): see losses.def */

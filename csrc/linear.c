@@ -150,7 +150,7 @@ static struct fg_derivative derivative_of(const fg_plan *plan, int level, int64_
 
 static double loss_scale(fg_loss loss, int64_t rows, int64_t columns) {
     static const int per_sample[] = {
-#define FG_LOSS(name, per_sample, degree, reference) per_sample,
+#define FG_LOSS(name, per_sample, degree, small_degree, reference) per_sample,
 #include "losses.def"
 #undef FG_LOSS
     };
@@ -175,8 +175,10 @@ void fg_compute_loss(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_shar
         args.sums = (double *)plan->backward_sums[net->layers] + b * FG_BACKWARD_SUMS;
         args.exponent = fg_loss_exponent(plan, batch, loss, b);
         args.shift = plan->signal_exponents[net->layers][b] - args.exponent;
+        const int move = fg_output_delta_move(plan, b);
+        args.output.scale = ldexp(1.0, move);
         net->kernels->loss(&args);
-        fg_center_output_deltas(plan, loss, args.exponent, b);
+        fg_center_output_deltas(plan, loss, args.exponent, move, b);
     }
 }
 
@@ -227,18 +229,20 @@ void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const 
     const fg_network *net = plan->net;
     const fg_layer *layer = &net->layer[unit->layer];
     const int is_bias = unit->first == layer->fan_in;
+    const fg_alignment alignment = plan->alignment[unit->layer];
+    const void *bias_input = alignment.kind == FG_SCALED_INPUTS ? plan->bias_inputs[unit->layer] : net->one;
     const int64_t at = unit->column * layer->depth + unit->first * unit->vecs * net->kernels->lanes;
     struct fg_linear_backward_weights_args args = {
         .rows = unit->rows,
         .depth = plan->rows,
         .vecs = unit->vecs,
-        .input = is_bias ? net->one : fg_at(net, plan->activations[unit->layer], unit->first),
-        .input_stride = is_bias ? 0 : plan->strides[unit->layer],
+        .input = is_bias ? bias_input : fg_at(net, plan->activations[unit->layer], unit->first),
+        .input_stride = is_bias ? alignment.kind == FG_SCALED_INPUTS : plan->strides[unit->layer],
         .delta = fg_at(net, plan->deltas[unit->layer + 1], unit->column),
         .delta_stride = plan->strides[unit->layer + 1],
         .weights = fg_at(net, layer->weights, at),
         .gradient = plan->gradients ? fg_at(net, plan->gradients[unit->layer], at) : NULL,
-        .exponent = fg_gradient_exponent(plan, unit->layer, is_bias),
+        .exponent = is_bias ? alignment.bias : alignment.product,
         .update = update,
         .trial = trial,
         .sums = unit->sums,

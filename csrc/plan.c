@@ -91,11 +91,13 @@ static void carve_backward_sums(fg_plan *plan, fg_arena *arena) {
     const int levels = plan->net->layers + 1;
     plan->losses = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
     plan->loss_exponents = fg_arena_take(arena, (size_t)plan->blocks, sizeof *plan->loss_exponents);
-    plan->common_signal = fg_arena_take(arena, (size_t)levels - 1, sizeof *plan->common_signal);
-    plan->common_delta = fg_arena_take(arena, (size_t)levels - 1, sizeof *plan->common_delta);
+    plan->alignment = fg_arena_take(arena, (size_t)levels - 1, sizeof *plan->alignment);
+    plan->bias_inputs = take_pointers(arena, levels - 1);
     plan->delta_exponents = take_exponents(plan, arena, levels);
     plan->column_slopes = take_pointers(arena, levels - 1);
     plan->backward_sums = take_pointers(arena, levels);
+    for (int l = 0; l < levels - 1; l++)
+        place(arena, plan->bias_inputs, l, (size_t)plan->capacity, plan->net->element_size);
     for (int l = 0; l < levels - 1; l++)
         place(arena, plan->column_slopes, l, (size_t)(plan->blocks * level_stride(plan, l + 1)),
               plan->net->element_size);

@@ -20,6 +20,12 @@ typedef struct fg_weight_unit {
     double *sums;       /* [FG_UPDATE_SUMS] */
 } fg_weight_unit;
 
+/* How the blocks of a layer's inputs and deltas come together, alignment.c. */
+typedef struct fg_alignment {
+    enum { FG_AS_THEY_ARE, FG_TRUE_VALUES, FG_SCALED_INPUTS } kind;
+    int product, bias; /* exponents of what backward-weights gives */
+} fg_alignment;
+
 struct fg_plan {
     fg_network *net;
     fg_plan_mode mode;
@@ -41,8 +47,9 @@ struct fg_plan {
     int **signal_exponents;        /* [layers + 1]: each [blocks], of the activations as computed; see exponents.c */
     int **preactivation_exponents; /* [layers]: each [blocks] */
     int **delta_exponents;         /* [layers + 1]: each [blocks], of the deltas as computed */
-    int *common_signal, *common_delta; /* [layers]: of a layer's inputs and deltas, of all rows once `aligned` */
-    int aligned;
+    fg_alignment *alignment; /* [layers] */
+    void **bias_inputs;      /* [layers]: each [capacity], what a bias meets where alignment scales the inputs */
+    int aligned;             /* whether the blocks have come together */
     double *losses;       /* [blocks], each times 2^loss_exponents */
     int *loss_exponents;  /* [blocks] */
     double loss;          /* of the batch, times 2^loss_exponent */

@@ -157,16 +157,17 @@ static void collect_forward(const fg_plan *plan, int l, double *row) {
 
 /* What the deltas of a layer say. */
 static void collect_deltas(const fg_plan *plan, int l, const weight_norms *w, double *row) {
-    const scaled delta = root(delta_square(plan, l)), bias = {w->bias_gradient, fg_gradient_exponent(plan, l, 1)};
-    const int kept = kept_apart(delta.exponent);
+    const scaled delta = root(delta_square(plan, l)), bias = {w->bias_gradient, plan->alignment[l].bias};
+    const scaled output_gradient = root(output_gradient_square(plan, l));
+    const int kept = kept_apart(delta.value == 0.0 ? output_gradient.exponent : delta.exponent);
     row[FG_STATISTIC_delta_exponent] = kept;
     row[FG_STATISTIC_delta_norm] = at_exponent(delta, kept);
-    row[FG_STATISTIC_act_grad_norm] = at_exponent(root(output_gradient_square(plan, l)), kept);
+    row[FG_STATISTIC_act_grad_norm] = at_exponent(output_gradient, kept);
     row[FG_STATISTIC_bias_grad_norm] = plan->net->has_bias ? at_exponent(bias, kept) : NAN;
 }
 
 static void collect_gradients(const fg_plan *plan, int l, const weight_norms *w, double *row) {
-    const scaled norm = {w->gradient, fg_gradient_exponent(plan, l, 0)};
+    const scaled norm = {w->gradient, plan->alignment[l].product};
     const scaled largest = {isnan(w->gradient) ? NAN : largest_gradient(plan, l), norm.exponent};
     const int kept = kept_apart(norm.exponent);
     row[FG_STATISTIC_gradient_exponent] = kept;

@@ -6,6 +6,7 @@
 #include "layout.h"
 #include "sharing.h"
 #include <assert.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -63,14 +64,12 @@ static void run_backward_data(pass *p, fg_member me) {
 static void run_alignment(pass *p, fg_member me) {
     fg_plan *plan = p->plan;
     for (int l = 0; l < plan->net->layers; l++) {
-        int signal, delta;
-        fg_align_layer(plan, l, fg_share_rows(plan, me), &signal, &delta);
-        if (me.thread == 0) {
-            plan->common_signal[l] = signal;
-            plan->common_delta[l] = delta;
-            plan->aligned = 1;
-        }
+        const fg_alignment found = fg_align_layer(plan, l, fg_share_rows(plan, me));
+        if (me.thread == 0)
+            plan->alignment[l] = found;
     }
+    if (me.thread == 0)
+        plan->aligned = 1;
 }
 
 static void run_backward_weights(pass *p, int trial, fg_member me) {
@@ -86,14 +85,15 @@ static void run_backward_weights(pass *p, int trial, fg_member me) {
         }
 }
 
-/* The largest exponent is the batch's. */
+/* The largest exponent of a block with a loss is the batch's. */
 static void add_losses(fg_plan *plan) {
     const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
     plan->loss = 0.0;
-    plan->loss_exponent = plan->loss_exponents[0];
-    for (int64_t b = 1; b < blocks; b++)
-        if (plan->loss_exponents[b] > plan->loss_exponent)
+    plan->loss_exponent = INT_MIN;
+    for (int64_t b = 0; b < blocks; b++)
+        if (plan->losses[b] != 0.0 && plan->loss_exponents[b] > plan->loss_exponent)
             plan->loss_exponent = plan->loss_exponents[b];
+    plan->loss_exponent = plan->loss_exponent == INT_MIN ? 0 : plan->loss_exponent;
     for (int64_t b = 0; b < blocks; b++)
         plan->loss += ldexp(plan->losses[b], plan->loss_exponents[b] - plan->loss_exponent);
 }

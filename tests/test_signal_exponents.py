@@ -232,6 +232,105 @@ def test_losses_of_outputs_far_from_one(loss, kind, size, isa):
         np.testing.assert_allclose(true, gradient, rtol=0, atol=2e-5 * np.max(np.abs(gradient)))
 
 
+def plain(weights, biases=None, activation="identity", dtype="float32", output_activation="identity"):
+    """Return a network of these matrices."""
+    widths = [len(weights[0]), *(np.shape(w)[1] for w in weights)]
+    net = fg.MLP(
+        widths,
+        activation=activation,
+        output_activation=output_activation,
+        init=[np.asarray(w, dtype) for w in weights],
+        bias=biases is not None,
+        dtype=dtype,
+    )
+    for layer, bias in enumerate(biases or []):
+        net.biases[layer] = np.asarray(bias, dtype)
+    return net
+
+
+def two_blocks(first, second):
+    return np.concatenate([np.tile(np.atleast_2d(first), (16, 1)), np.tile(np.atleast_2d(second), (16, 1))])
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_block_with_the_largest_signal_and_one_with_the_largest_delta(bias):
+    zeros = [[0.0, 0.0]] * 40 if bias else None
+    apart = plain([np.diag([1.0, 0.01])] * 40, zeros, "relu")
+    check(apart, two_blocks([1.0, 0.0], [0.0, 1.0]), two_blocks([1.0, 0.0], [1.0, 1.0]))
+    zeros = [[0.0]] * 60 if bias else None
+    check(plain([[[0.001]]] * 60, zeros), two_blocks(1e30, 1e-35), two_blocks(0.0, 1e30))
+    check(plain([[[0.001]]] * 60, zeros), two_blocks(1e-35, 1e30), two_blocks(1e30, 0.0))
+    check(plain([[[1.0]]], zeros and zeros[:1]), two_blocks(2.0**70, 2.0**-100), two_blocks(2.0**70, 1.0))
+
+
+def test_bias_gradients_of_blocks_that_cannot_be_added_as_they_are():
+    net = plain([[[0.001]]] * 60, [[0.0]] * 60)
+    grads = net.gradients(two_blocks(1e30, 1e-35), two_blocks(0.0, 1e30), loss="mse")[1]
+    for layer in range(50, 60):
+        assert grads.biases[layer][0] == pytest.approx(-(10.0 ** (30 - 3 * (59 - layer))), rel=1e-5)
+
+
+@pytest.mark.parametrize("x", [1e-12, 9e-13, 1e-30, 0.0])
+def test_an_input_far_below_the_bias_meets_large_weights(x):
+    net = plain([[[1.0]], [[1e15]]], [[6e4], [0.0]], "relu")
+    assert net.forward([[x]])[0, 0] == pytest.approx(6e19, rel=1e-6)
+    assert fg.Trainer(net, "mae", fg.SGD(lr=0.0)).step([[x]], [[0.0]]) == pytest.approx(6e19, rel=1e-6)
+
+
+def test_a_layer_may_raise_by_thirty_decades_what_is_small_enough():
+    assert plain([[[2.0**100]]]).forward([[1.9 * 2.0**-65]])[0, 0] == np.float32(1.9) * 2.0**35
+    net = plain([[[2.0**100]], [[1.0]]])
+    net.forward([[1.0]], training=True)
+    assert net.backward([[1.9 * 2.0**-65]]).input[0, 0] == np.float32(1.9) * 2.0**35
+
+
+def test_a_block_without_a_loss_does_not_hide_the_others():
+    net = plain([[[0.01]]] * 100)
+    log10_loss = net.gradients(two_blocks(0.0, 1.0), np.zeros((32, 1)), loss="mse")[1].log10_loss
+    assert log10_loss == pytest.approx(-400.0 - np.log10(2.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e170, 1e300])
+def test_float64_inputs_and_gradients_whose_squares_leave_the_range(size):
+    net = plain([[[1e-10]]] * 50, dtype="float64")
+    decades = np.log10(size)
+    stats = fg.Trainer(net, "mse", fg.SGD(lr=0.0))
+    stats.step([[size]], [[0.0]])
+    np.testing.assert_allclose(stats.stats.log10("act_rms"), decades - 10.0 * np.arange(1, 51), rtol=1e-12)
+    net.forward([[1.0]], training=True)
+    np.testing.assert_allclose(net.backward([[size]]).log10_norm, decades - 490.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("z", [-20.0, -43.0, -60.0, -80.0])
+def test_the_slope_of_a_saturated_output_is_not_lost(z):
+    net = plain([[[1.0]]], output_activation="sigmoid")
+    gradient = 2.0 * np.exp(2.0 * z) / (1.0 + np.exp(z)) ** 3 * abs(z)
+    assert net.gradients([[z]], [[0.0]], loss="mse")[1].log10_norm[0] == pytest.approx(np.log10(gradient), abs=1e-6)
+
+
+def test_losses_of_outputs_that_have_vanished_beside_targets_of_zero():
+    net = plain([[[0.001]]] * 20)
+    for loss, value, slope in (("mse", 1.0, 2.0), ("huber", 0.5, 1.0)):
+        grads = net.gradients([[1.0]], [[0.0]], loss=loss)[1]
+        assert grads.log10_loss == pytest.approx(-120.0 + np.log10(value), rel=1e-7)
+        np.testing.assert_allclose(grads.log10_norm, -117.0 + np.log10(slope), rtol=1e-7)
+
+
+def test_the_gradient_of_a_large_error_fits_where_the_mean_does():
+    loss, grads = plain([np.eye(4)]).gradients(np.zeros((1, 4)), np.full((1, 4), 3e38), loss="mse")
+    assert loss == pytest.approx(9e76, rel=1e-6)
+    np.testing.assert_allclose(grads.input, np.full((1, 4), -1.5e38), rtol=1e-6)
+
+
+def test_a_dead_layer_still_has_a_gradient_of_its_outputs():
+    net = plain([np.eye(2)] + [1e-8 * np.eye(2)] * 60, [[-5.0, -5.0]] + [[1.0, 1.0]] * 60, ["relu"] + ["identity"] * 59)
+    trainer = fg.Trainer(net, "mse", fg.SGD(lr=0.0))
+    trainer.step(np.ones((32, 2)), two_blocks([0.0, 0.0], [1e20, 1e20]))
+    gradient = trainer.stats.log10("act_grad_norm")
+    assert gradient[0] == pytest.approx(gradient[1] - 8.0, abs=1e-6)
+    assert trainer.stats.log10("delta_norm")[0] == -np.inf
+
+
 def test_mpmath_agrees_with_the_oracle():
     net, X, y = network("tanh", 60, 0.05, "float64", ISAS[-1], seed=2, rows=2)
     with mpmath.workdps(120):

@@ -24,7 +24,7 @@ static inline void store_delta(const struct fg_loss_args *p, int64_t row, int64_
                                loss_squares *t) {
     const int64_t at = row * p->output.stride + c;
     const vec kept = v_select(m_first(n), gradient, v_zero());
-    const vec delta = kept * derivative(&p->output, v_set1(1), at);
+    const vec delta = kept * derivative(&p->output, v_set1((real)p->output.scale), at);
     v_store((real *)p->output.slope + at, delta);
     tally_add_product(&t->delta, delta, delta);
     tally_add_product(&t->output_gradient, kept, kept);
@@ -34,8 +34,7 @@ static inline void store_delta(const struct fg_loss_args *p, int64_t row, int64_
  * their product is taken in float64, where it cannot overflow. Outputs, the value and mse's gradient are as the exponent
  * has it, all else is of true size. */
 ALWAYS_INLINE void terms_mse(const struct fg_loss_args *args, vec a, vec y, vec *gradient, vec *p, vec *q) {
-    *p = *q = a - as_outputs(args, y);
-    *gradient = *p + *p;
+    *p = *q = *gradient = a - as_outputs(args, y);
 }
 
 static inline vec sign_of(vec x) {
@@ -51,9 +50,14 @@ ALWAYS_INLINE void terms_mae(const struct fg_loss_args *args, vec a, vec y, vec 
 
 /* delta = 1: with c = min(|d|, 1) both branches are c * (|d| - c / 2). */
 ALWAYS_INLINE void terms_huber(const struct fg_loss_args *args, vec a, vec y, vec *gradient, vec *p, vec *q) {
-    const vec d = a - as_outputs(args, y), size = v_abs(d);
-    *p = v_min(true_size(args, size), v_set1(1));
-    *q = size - as_outputs(args, v_set1((real)0.5) * *p);
+    const vec d = a - as_outputs(args, y), size = v_abs(d), half = v_set1((real)0.5);
+    if (args->exponent < 0) { /* small: d^2 / 2 up to 1 */
+        *p = v_min(size, as_outputs(args, v_set1(1)));
+        *q = size - half * *p;
+    } else {
+        *p = v_min(true_size(args, size), v_set1(1));
+        *q = size - as_outputs(args, half * *p);
+    }
     *gradient = v_copysign(*p, d);
 }
 
@@ -76,8 +80,9 @@ ALWAYS_INLINE void terms_inner_product(const struct fg_loss_args *args, vec a, v
 
 typedef void terms_function(const struct fg_loss_args *, vec a, vec y, vec *gradient, vec *p, vec *q);
 
-ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_args *p, int64_t row, row_tally *value,
-                                    loss_squares *squares) {
+/* The gradient is `steepness` times what the terms say. */
+ALWAYS_INLINE void elementwise_loss(terms_function terms, const double steepness, const struct fg_loss_args *p,
+                                    int64_t row, row_tally *value, loss_squares *squares) {
     const real *a = (const real *)p->output.output + row * p->output.stride;
     const real *y = (const real *)p->batch->targets + fg_sample(p->batch, p->first_row + row) * p->columns;
     for (int64_t c = 0; c < p->columns; c += LANES) {
@@ -86,7 +91,7 @@ ALWAYS_INLINE void elementwise_loss(terms_function terms, const struct fg_loss_a
         terms(p, output_at(p, a, c), v_load_n(y + c, n), &gradient, &left, &right);
         tally_add_product(row_at(value, c), v_select(m_first(n), left, v_zero()),
                           v_select(m_first(n), right, v_zero()));
-        store_delta(p, row, c, n, gradient * v_set1((real)p->scale), squares);
+        store_delta(p, row, c, n, gradient * v_set1((real)(steepness * p->scale)), squares);
     }
 }
 
@@ -200,13 +205,13 @@ static void loss(const struct fg_loss_args *p) {
     tally_clear(&squares.output_gradient);
     for (int64_t row = 0; row < p->rows; row++)
         switch (p->kind) {
-        case FG_LOSS_mse: elementwise_loss(terms_mse, p, row, &value, &squares); break;
-        case FG_LOSS_mae: elementwise_loss(terms_mae, p, row, &value, &squares); break;
-        case FG_LOSS_huber: elementwise_loss(terms_huber, p, row, &value, &squares); break;
+        case FG_LOSS_mse: elementwise_loss(terms_mse, 2.0, p, row, &value, &squares); break;
+        case FG_LOSS_mae: elementwise_loss(terms_mae, 1.0, p, row, &value, &squares); break;
+        case FG_LOSS_huber: elementwise_loss(terms_huber, 1.0, p, row, &value, &squares); break;
         case FG_LOSS_binary_cross_entropy:
-            elementwise_loss(terms_binary_cross_entropy, p, row, &value, &squares);
+            elementwise_loss(terms_binary_cross_entropy, 1.0, p, row, &value, &squares);
             break;
-        case FG_LOSS_inner_product: elementwise_loss(terms_inner_product, p, row, &value, &squares); break;
+        case FG_LOSS_inner_product: elementwise_loss(terms_inner_product, 1.0, p, row, &value, &squares); break;
         case FG_LOSS_l2_norm: by_row += loss_l2_norm(p, row, &squares); break;
         default: by_row += loss_cross_entropy(p, row, &squares);
         }

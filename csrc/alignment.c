@@ -1,0 +1,103 @@
+/* Backward-weights adds up what the blocks of rows have to say, which may carry different exponents. Here the inputs and
+ * deltas of a layer are brought to where they can be added: as they are, where all blocks agree; to their true values,
+ * where these and their products fit; else the inputs take what the products of the blocks differ by, and the largest
+ * product decides. What a bias then meets as its input is no longer 1 but a power of two. */
+#include "exponents.h"
+#include "layout.h"
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct {
+    int signal, delta; /* exponents */
+    int size_of_signal, size_of_delta; /* of true values: powers of two */
+    int is_zero; /* one of them: the block adds nothing to dW */
+    int has_delta;
+} block_sizes;
+
+static int blocks_differ(const fg_plan *plan, const int *exponents) {
+    int differ = 0;
+    for (int64_t b = 1; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++)
+        differ |= exponents[b] != exponents[0];
+    return differ;
+}
+
+static block_sizes sizes_of(const fg_plan *plan, int l, int64_t block) {
+    const double signal = fg_signal_square(plan, l, block), delta = fg_delta_block_square(plan, l + 1, block);
+    block_sizes s = {.signal = plan->signal_exponents[l][block], .delta = plan->delta_exponents[l + 1][block]};
+    frexp(sqrt(signal), &s.size_of_signal);
+    frexp(sqrt(delta), &s.size_of_delta);
+    s.size_of_signal += s.signal;
+    s.size_of_delta += s.delta;
+    s.has_delta = delta != 0.0;
+    s.is_zero = signal == 0.0 || !s.has_delta;
+    return s;
+}
+
+/* Whether true values, and their products, are normal numbers with room to spare. */
+static int fits_as_it_is(const fg_plan *plan, const block_sizes *s) {
+    const int single = plan->net->kernels->dtype == FG_F32;
+    const int room = single ? 80 : 400, room_of_product = single ? 100 : 450;
+    return abs(s->size_of_signal) <= room && abs(s->size_of_delta) <= room &&
+           abs(s->size_of_signal + s->size_of_delta) <= room_of_product;
+}
+
+static fg_alignment find_alignment(const fg_plan *plan, int l) {
+    const int *signals = plan->signal_exponents[l], *deltas = plan->delta_exponents[l + 1];
+    fg_alignment largest = {FG_SCALED_INPUTS, INT_MIN, INT_MIN};
+    int fit = 1;
+    if (!blocks_differ(plan, signals) && !blocks_differ(plan, deltas))
+        return (fg_alignment){FG_AS_THEY_ARE, signals[0] + deltas[0], deltas[0]};
+    for (int64_t b = 0; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++) {
+        const block_sizes s = sizes_of(plan, l, b);
+        if (s.has_delta && s.delta > largest.bias)
+            largest.bias = s.delta;
+        if (s.is_zero)
+            continue;
+        fit &= fits_as_it_is(plan, &s);
+        if (s.signal + s.delta > largest.product)
+            largest.product = s.signal + s.delta;
+    }
+    if (fit)
+        return (fg_alignment){FG_TRUE_VALUES, 0, 0};
+    largest.bias = largest.bias == INT_MIN ? 0 : largest.bias;
+    largest.product = largest.product == INT_MIN ? 0 : largest.product;
+    return largest;
+}
+
+int fg_signal_shift(const fg_plan *plan, int l, int64_t block, fg_alignment to) {
+    const int signal = plan->signal_exponents[l][block];
+    int shift;
+    switch (to.kind) {
+    case FG_AS_THEY_ARE: return 0;
+    case FG_TRUE_VALUES: return signal;
+    default: break;
+    }
+    shift = signal + plan->delta_exponents[l + 1][block] - to.product;
+    return shift < 0 ? shift : 0; /* above 0 only where one of the two is zero */
+}
+
+int fg_delta_shift(const fg_plan *plan, int l, int64_t block, fg_alignment to) {
+    return to.kind == FG_TRUE_VALUES ? plan->delta_exponents[l + 1][block] : 0;
+}
+
+static void fill_bias_inputs(const fg_plan *plan, int l, int64_t block, fg_alignment to) {
+    const double power = ldexp(1.0, plan->delta_exponents[l + 1][block] - to.bias);
+    const int64_t first = block * FG_ROW_BLOCK;
+    for (int64_t r = first; r < first + fg_rows_in_block(plan, block); r++)
+        if (plan->net->kernels->dtype == FG_F32)
+            ((float *)plan->bias_inputs[l])[r] = (float)power;
+        else
+            ((double *)plan->bias_inputs[l])[r] = power;
+}
+
+fg_alignment fg_align_layer(const fg_plan *plan, int l, fg_share share) {
+    const fg_alignment to = find_alignment(plan, l);
+    for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
+        fg_scale_block(plan, plan->activations, l, b, fg_signal_shift(plan, l, b, to));
+        fg_scale_block(plan, plan->deltas, l + 1, b, fg_delta_shift(plan, l, b, to));
+        if (to.kind == FG_SCALED_INPUTS)
+            fill_bias_inputs(plan, l, b, to);
+    }
+    return to;
+}
