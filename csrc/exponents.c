@@ -40,6 +40,30 @@ static int size_of(double x) {
     return size;
 }
 
+/* What a layer's weights make of the norm of a random vector of so many components. */
+static double gain_of(const fg_layer *layer, int64_t components) {
+    const double gain = fmin(layer->weight_bound, DBL_MAX) / sqrt((double)components);
+    return gain > 0.0 ? gain : 1.0;
+}
+
+/* Where a level is best stored, as a power of two: near 1, but between what is met now and what comes out where the
+ * weights that it meets next shrink or raise it by far. */
+static int aim_beside(const fg_plan *plan, double next_gain) {
+    const int farthest = is_single(plan) ? 2 * STEP : 14 * STEP;
+    const int aim = -size_of(next_gain) / 2 / STEP * STEP;
+    return aim > farthest ? farthest : aim < -farthest ? -farthest : aim;
+}
+
+static int aim_of_signal(const fg_plan *plan, int level) {
+    const fg_layer *next = &plan->net->layer[level];
+    return level < plan->net->layers ? aim_beside(plan, gain_of(next, next->fan_in)) : 0;
+}
+
+static int aim_of_delta(const fg_plan *plan, int level) {
+    const fg_layer *next = &plan->net->layer[level - 1];
+    return level > 0 ? aim_beside(plan, gain_of(next, next->fan_out)) : 0;
+}
+
 double fg_signal_square(const fg_plan *plan, int level, int64_t block) {
     const int64_t panels = level > 0 ? plan->net->layer[level - 1].panels : 0;
     const double *sums = level > 0 ? plan->forward_sums[level - 1] : NULL;
@@ -89,16 +113,16 @@ static int largest_size(const fg_plan *plan, int64_t n, const void *x) {
     return largest > 0.0 ? size_of(largest) : INT_MIN;
 }
 
-/* Brings a block near 1 and gives the power of two that it was multiplied by. Where squares have left the range of
+/* Brings a block near 2^aim and gives the power of two that it was multiplied by. Where squares have left the range of
  * double, the largest entry says how far that is. */
-static int center(const fg_plan *plan, void *const *levels, int level, int64_t block, double *square) {
+static int center(const fg_plan *plan, void *const *levels, int level, int64_t block, int aim, double *square) {
     const int64_t stride = plan->strides[level];
     const int in_range = *square > 0x1p-900 && *square < 0x1p900;
     int size = size_of(sqrt(*square)), move;
     if (!in_range && !isnan(*square))
         size = largest_size(plan, fg_rows_in_block(plan, block) * stride,
                             fg_at(plan->net, levels[level], block * FG_ROW_BLOCK * stride));
-    move = size == INT_MIN ? 0 : move_for(plan, size);
+    move = size == INT_MIN ? 0 : move_for(plan, size - aim);
     fg_scale_block(plan, levels, level, block, move);
     if (in_range)
         *square = ldexp(*square, 2 * move);
@@ -108,19 +132,14 @@ static int center(const fg_plan *plan, void *const *levels, int level, int64_t b
 }
 
 void fg_center_inputs(fg_plan *plan, int64_t block) {
-    plan->signal_exponents[0][block] = -center(plan, plan->activations, 0, block, &plan->input_squares[block]);
+    double *square = &plan->input_squares[block];
+    plan->signal_exponents[0][block] = -center(plan, plan->activations, 0, block, aim_of_signal(plan, 0), square);
 }
 
 /* The smallest exponent, 0 at most, at which a value of about 2^size still leaves room for what it is added to. */
 static int least_beside(const fg_plan *plan, int size) {
     const int room = is_single(plan) ? 80 : 400;
     return size == INT_MIN ? INT_MIN : size >= room ? 0 : -((room - size) / STEP * STEP);
-}
-
-/* What a layer's weights make of the norm of a random vector of so many components. */
-static double gain_of(const fg_layer *layer, int64_t components) {
-    const double gain = fmin(layer->weight_bound, DBL_MAX) / sqrt((double)components);
-    return gain > 0.0 ? gain : 1.0;
 }
 
 /* Whether the true z of a block, whose inputs have this norm, are all near zero. */
@@ -136,13 +155,14 @@ static fg_signal_move signal_move(const fg_plan *plan, int l, int64_t block, dou
     const double norm = sqrt(fg_signal_square(plan, l, block));
     const double bias = sqrt((double)fg_rows_in_block(plan, block)) * layer->bias_bound;
     const int of_product = size_of(norm) + size_of(gain), of_bias = bias > 0.0 ? size_of(bias) - input : INT_MIN;
-    fg_signal_exponents e = {input, input, input - move_for(plan, of_product > of_bias ? of_product : of_bias)};
+    const int aim = aim_of_signal(plan, l + 1);
+    fg_signal_exponents e = {input, input, input - move_for(plan, (of_product > of_bias ? of_product : of_bias) - aim)};
     if (input < 0 && layer->bias_bound > 0.0) {
         const int least = least_beside(plan, size_of(layer->bias_bound));
         e.preactivation = input < least ? least : input;
     }
     if (e.preactivation != input) /* the bias is all that can be told from it */
-        e.output = e.preactivation - move_for(plan, size_of(bias) - e.preactivation);
+        e.output = e.preactivation - move_for(plan, size_of(bias) - e.preactivation - aim);
     if (layer->form == FG_NOT_THROUGH_ZERO || (layer->form == FG_THROUGH_ZERO && e.output > 0))
         e.output = 0;
     return (fg_signal_move){e, e.output < 0 && is_near_zero(plan, l, norm, input)};
@@ -213,7 +233,7 @@ void fg_center_output_deltas(fg_plan *plan, fg_loss loss, int exponent, int move
     const loss_traits traits = traits_of(loss);
     const int degree = exponent < 0 ? traits.small_degree : traits.degree;
     double *sums = (double *)plan->backward_sums[level] + block * FG_BACKWARD_SUMS;
-    const int more = center(plan, plan->deltas, level, block, &sums[FG_SUM_DELTA_SQUARED]);
+    const int more = center(plan, plan->deltas, level, block, aim_of_delta(plan, level), &sums[FG_SUM_DELTA_SQUARED]);
     plan->loss_exponents[block] = degree * exponent;
     plan->delta_exponents[level][block] = (degree - 1) * exponent - move - more;
     sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] = ldexp(sums[FG_SUM_OUTPUT_GRADIENT_SQUARED], 2 * (move + more));
@@ -221,9 +241,10 @@ void fg_center_output_deltas(fg_plan *plan, fg_loss loss, int exponent, int move
 
 void fg_delta_moves(const fg_plan *plan, int level, fg_share share, int *moves) {
     const int gain = size_of(gain_of(&plan->net->layer[level], plan->net->layer[level].fan_out));
+    const int aim = aim_of_delta(plan, level);
     for (int64_t b = 0; b < share.blocks; b++) {
         const int64_t block = share.first_block + b;
         const int norm = size_of(sqrt(fg_delta_block_square(plan, level + 1, block)));
-        moves[b] = move_for(plan, norm + gain + size_of(mean_slope(plan, level, block)));
+        moves[b] = move_for(plan, norm + gain + size_of(mean_slope(plan, level, block)) - aim);
     }
 }
