@@ -13,7 +13,7 @@
 #include <float.h>
 #include <limits.h>
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
 enum { STEP = 32 };
 
@@ -32,36 +32,40 @@ static int move_for(const fg_plan *plan, int size) {
     return move > farthest ? farthest : move < -farthest ? -farthest : move;
 }
 
-/* The power of two of a magnitude; of 0 and of what is not finite that of 1, which moves nothing. */
+/* The power of two of a magnitude, as frexp has it; of what is 0, subnormal or not finite that of 1, which moves
+ * nothing. */
 static int size_of(double x) {
-    int size = 0;
-    if (isfinite(x) && x != 0.0)
-        frexp(x, &size);
-    return size;
+    enum { EXPONENT = 0x7ff, BIAS = 1022 };
+    uint64_t bits;
+    int exponent;
+    memcpy(&bits, &x, sizeof bits);
+    exponent = (int)(bits >> 52) & EXPONENT;
+    return exponent == 0 || exponent == EXPONENT ? 0 : exponent - BIAS;
 }
 
-/* What a layer's weights make of the norm of a random vector of so many components. */
-static double gain_of(const fg_layer *layer, int64_t components) {
-    const double gain = fmin(layer->weight_bound, DBL_MAX) / sqrt((double)components);
-    return gain > 0.0 ? gain : 1.0;
+static int size_of_root(double square) { return (size_of(square) + (square > 1.0)) / 2; }
+
+/* What a layer's weights make of the norm of a random vector of so many components, as a power of two. */
+static int gain_of(const fg_layer *layer, int64_t components) {
+    return size_of(fmin(layer->weight_bound, DBL_MAX)) - size_of_root((double)components);
 }
 
 /* Where a level is best stored, as a power of two: near 1, but between what is met now and what comes out where the
  * weights that it meets next shrink or raise it by far. */
-static int aim_beside(const fg_plan *plan, double next_gain) {
+static int aim_beside(const fg_plan *plan, int next_gain) {
     const int farthest = is_single(plan) ? 2 * STEP : 14 * STEP;
-    const int aim = -size_of(next_gain) / 2 / STEP * STEP;
+    const int aim = -next_gain / 2 / STEP * STEP;
     return aim > farthest ? farthest : aim < -farthest ? -farthest : aim;
 }
 
 static int aim_of_signal(const fg_plan *plan, int level) {
-    const fg_layer *next = &plan->net->layer[level];
-    return level < plan->net->layers ? aim_beside(plan, gain_of(next, next->fan_in)) : 0;
+    const fg_layer *layer = plan->net->layer;
+    return level < plan->net->layers ? aim_beside(plan, gain_of(&layer[level], layer[level].fan_in)) : 0;
 }
 
 static int aim_of_delta(const fg_plan *plan, int level) {
-    const fg_layer *next = &plan->net->layer[level - 1];
-    return level > 0 ? aim_beside(plan, gain_of(next, next->fan_out)) : 0;
+    const fg_layer *layer = plan->net->layer;
+    return level > 0 ? aim_beside(plan, gain_of(&layer[level - 1], layer[level - 1].fan_out)) : 0;
 }
 
 double fg_signal_square(const fg_plan *plan, int level, int64_t block) {
@@ -118,7 +122,7 @@ static int largest_size(const fg_plan *plan, int64_t n, const void *x) {
 static int center(const fg_plan *plan, void *const *levels, int level, int64_t block, int aim, double *square) {
     const int64_t stride = plan->strides[level];
     const int in_range = *square > 0x1p-900 && *square < 0x1p900;
-    int size = size_of(sqrt(*square)), move;
+    int size = size_of_root(*square), move;
     if (!in_range && !isnan(*square))
         size = largest_size(plan, fg_rows_in_block(plan, block) * stride,
                             fg_at(plan->net, levels[level], block * FG_ROW_BLOCK * stride));
@@ -149,29 +153,28 @@ static int is_near_zero(const fg_plan *plan, int l, double norm, int exponent) {
     return layer->form == FG_THROUGH_ZERO && most < fg_near_zero(plan->net->kernels->dtype);
 }
 
-static fg_signal_move signal_move(const fg_plan *plan, int l, int64_t block, double gain) {
+static fg_signal_move signal_move(const fg_plan *plan, int l, int64_t block, int gain, int aim) {
     const fg_layer *layer = &plan->net->layer[l];
     const int input = plan->signal_exponents[l][block];
-    const double norm = sqrt(fg_signal_square(plan, l, block));
-    const double bias = sqrt((double)fg_rows_in_block(plan, block)) * layer->bias_bound;
-    const int of_product = size_of(norm) + size_of(gain), of_bias = bias > 0.0 ? size_of(bias) - input : INT_MIN;
-    const int aim = aim_of_signal(plan, l + 1);
+    const double square = fg_signal_square(plan, l, block);
+    const int bias = layer->bias_bound > 0.0 ? size_of(layer->bias_bound) + 2 : INT_MIN; /* of up to 16 rows */
+    const int of_product = size_of_root(square) + gain, of_bias = bias == INT_MIN ? INT_MIN : bias - input;
     fg_signal_exponents e = {input, input, input - move_for(plan, (of_product > of_bias ? of_product : of_bias) - aim)};
-    if (input < 0 && layer->bias_bound > 0.0) {
-        const int least = least_beside(plan, size_of(layer->bias_bound));
+    if (input < 0 && bias != INT_MIN) {
+        const int least = least_beside(plan, bias);
         e.preactivation = input < least ? least : input;
     }
     if (e.preactivation != input) /* the bias is all that can be told from it */
-        e.output = e.preactivation - move_for(plan, size_of(bias) - e.preactivation - aim);
+        e.output = e.preactivation - move_for(plan, bias - e.preactivation - aim);
     if (layer->form == FG_NOT_THROUGH_ZERO || (layer->form == FG_THROUGH_ZERO && e.output > 0))
         e.output = 0;
-    return (fg_signal_move){e, e.output < 0 && is_near_zero(plan, l, norm, input)};
+    return (fg_signal_move){e, e.output < 0 && is_near_zero(plan, l, sqrt(square), input)};
 }
 
 void fg_signal_moves(const fg_plan *plan, int l, fg_share share, fg_signal_move *moves) {
-    const double gain = gain_of(&plan->net->layer[l], plan->net->layer[l].fan_in);
+    const int gain = gain_of(&plan->net->layer[l], plan->net->layer[l].fan_in), aim = aim_of_signal(plan, l + 1);
     for (int64_t b = 0; b < share.blocks; b++)
-        moves[b] = signal_move(plan, l, share.first_block + b, gain);
+        moves[b] = signal_move(plan, l, share.first_block + b, gain, aim);
 }
 
 typedef enum { TARGETS, ONE, NOTHING } reference;
@@ -210,21 +213,22 @@ int fg_loss_exponent(const fg_plan *plan, const fg_batch *batch, fg_loss loss, i
     return outputs < least ? least : outputs;
 }
 
-/* Of the layer whose output is `level`. Piecewise linear activations do not shrink a whole block. */
-static double mean_slope(const fg_plan *plan, int level, int64_t block) {
+/* The mean |f'| of the layer whose output is `level`, as a power of two. Piecewise linear activations do not shrink a
+ * whole block. */
+static int size_of_slope(const fg_plan *plan, int level, int64_t block) {
     const fg_layer *layer = level > 0 ? fg_layer_of(plan, level - 1) : NULL;
     double total = 0.0;
     if (!layer || !layer->slope_stored)
-        return 1.0;
+        return 0;
     for (int64_t p = 0; p < layer->panels; p++)
         total += ((const double *)
                       plan->forward_sums[level - 1])[(p * plan->blocks + block) * FG_FORWARD_SUMS + FG_SUM_ABS_SLOPE];
-    return total / ((double)fg_rows_in_block(plan, block) * (double)layer->fan_out);
+    return total > 0.0 ? size_of(total) - size_of((double)(fg_rows_in_block(plan, block) * layer->fan_out)) : 0;
 }
 
 /* All the way: the gradient may be as small as f' is. */
 int fg_output_delta_move(const fg_plan *plan, int64_t block) {
-    const int size = size_of(mean_slope(plan, plan->net->layers, block)), farthest = is_single(plan) ? 120 : 1000;
+    const int size = size_of_slope(plan, plan->net->layers, block), farthest = is_single(plan) ? 120 : 1000;
     return size > -STEP ? 0 : -size < farthest ? -size : farthest;
 }
 
@@ -240,11 +244,11 @@ void fg_center_output_deltas(fg_plan *plan, fg_loss loss, int exponent, int move
 }
 
 void fg_delta_moves(const fg_plan *plan, int level, fg_share share, int *moves) {
-    const int gain = size_of(gain_of(&plan->net->layer[level], plan->net->layer[level].fan_out));
+    const int gain = gain_of(&plan->net->layer[level], plan->net->layer[level].fan_out);
     const int aim = aim_of_delta(plan, level);
     for (int64_t b = 0; b < share.blocks; b++) {
         const int64_t block = share.first_block + b;
-        const int norm = size_of(sqrt(fg_delta_block_square(plan, level + 1, block)));
-        moves[b] = move_for(plan, norm + gain + size_of(mean_slope(plan, level, block)) - aim);
+        const int norm = size_of_root(fg_delta_block_square(plan, level + 1, block));
+        moves[b] = move_for(plan, norm + gain + size_of_slope(plan, level, block) - aim);
     }
 }
