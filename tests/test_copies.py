@@ -78,24 +78,23 @@ def test_a_copy_of_an_untrained_network_is_untrained(duplicate):
 
 
 @COPIES
-@pytest.mark.parametrize("target", [1e30, 3e38], ids=["the loss", "the update"])
-def test_a_copy_of_a_divergence_tells_the_same(duplicate, target):
-    net = fg.MLP([1, 1], seed=0)
+@pytest.mark.parametrize("of_loss", [True, False], ids=["the loss", "the update"])
+def test_a_copy_of_a_divergence_tells_the_same(duplicate, of_loss):
+    net = fg.MLP([1, 1], dtype="float64" if of_loss else "float32", seed=0)
     X, y = np.ones((4, 1)), np.zeros((4, 1))
-    trainer = fg.Trainer(net, "mse", fg.SGD(lr=1e-3) if target < 1e38 else "adam")
+    trainer = fg.Trainer(net, "mse", fg.SGD(lr=1e-3) if of_loss else "adam")
     trainer.step(X, y)
-    if target < 1e38:
-        net.weights[0] = np.full((1, 1), 3e38)
-        net.biases[0] = np.full(1, 3e38)
+    if of_loss:
+        net.weights[0] = np.full((1, 1), 1e200)
     with pytest.raises(fg.DivergenceError) as caught:
-        trainer.run(X, y + (target > 1e38) * target, steps=3)
+        trainer.run(X, y if of_loss else y + 3e38, steps=3)
     error = caught.value
     twin = duplicate(error)
     assert type(twin) is fg.DivergenceError
     assert str(twin) == str(error)
     assert (twin.step, twin.history.loss.tolist()) == (error.step, error.history.loss.tolist()) == (1, [])
     assert repr(twin.loss) == repr(error.loss)
-    assert np.isfinite(twin.loss) == (target > 1e38)
+    assert np.isfinite(twin.loss) == (not of_loss)
 
 
 def order_of_fit(net, n=50):

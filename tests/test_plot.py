@@ -55,6 +55,12 @@ def colour_bar(figure):
     return bar
 
 
+def test_a_record_is_drawn_as_its_history_is():
+    run = history(10.0 ** np.arange(-12.0, 0.0).reshape(4, 3))
+    drawn = [pixels(plot.gradient_flow(what).axes[0]) for what in (run, run.telemetry)]
+    np.testing.assert_array_equal(*drawn)
+
+
 def test_one_history_gives_one_panel_and_a_file(tmp_path):
     path = tmp_path / "flow.png"
     figure = plot.gradient_flow(falling(7, 4, 3.0), path=path)

@@ -1,5 +1,7 @@
 """What is recorded of a run, and that recording changes nothing else, to the bit."""
 
+import copy
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -196,3 +198,27 @@ def test_a_divergence_is_found_all_the_same(dtype):
     np.testing.assert_array_equal(run.history.loss, full.history.loss)
     assert len(run.history.telemetry) == 0
     assert same_bits(same, weights)
+
+
+def test_two_runs_do_not_write_to_one_history_at_once():
+    X, y = data()
+    trainers = [fg.Trainer(fg.MLP(SIZES, seed=seed), "cross_entropy") for seed in (1, 2)]
+    history = fg.History(len(SIZES) - 1)
+    refused = pytest.raises(ValueError, match="history: got one that another run is writing to, wants one of its own")
+    with trainers[0]._recording(history), refused:
+        trainers[1].run(X, y, steps=3, history=history)
+    assert trainers[1].steps == len(history) == 0
+    trainers[1].run(X, y, steps=3, history=history)
+    assert len(history) == 3
+
+
+def test_copies_of_a_history_are_apart_and_a_trainer_has_none():
+    X, y = data()
+    trainer = fg.Trainer(fg.MLP(SIZES, seed=1), "cross_entropy")
+    history = trainer.run(X, y, steps=3)
+    twin, record = copy.copy(history), copy.copy(history.telemetry)
+    trainer.run(X, y, steps=4, history=history)
+    assert (len(history), len(twin), len(twin.telemetry), len(record)) == (7, 3, 3, 3)
+    for attempt in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="Trainer: cannot be copied or pickled; copy its net"):
+            attempt(trainer)

@@ -19,6 +19,11 @@ SIZES = [4, 3, 2]
 CHUNK = 2**20 // (8 * len(RECORD) * 2)  # steps
 
 
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(_stream, "_CHUNK_BYTES", 2**20)
+
+
 def data(rows=64):
     rng = np.random.default_rng(4)
     return rng.standard_normal((rows, 4)), rng.standard_normal((rows, 2))
@@ -154,6 +159,46 @@ def test_the_first_recorded_step_replaces_a_file_and_nothing_does_before(tmp_pat
     assert len(telemetry.load(path)) == 3
     trainer_to(path).run(X, y, steps=2)
     assert len(telemetry.load(path)) == 2
+
+
+def test_two_trainers_do_not_mix_their_steps_in_one_file(tmp_path):
+    path, (X, y) = tmp_path / "run.npz", data()
+    one, other = trainer_to(path), trainer_to(path)
+    one.run(X, y, steps=3)
+    other.run(X, y, steps=2)
+    history = fg.History(2)
+    with pytest.raises(OSError, match=r"file: .*run.npz was changed by another, wants the one that this Trainer began"):
+        one.run(X, y, steps=4, history=history)
+    assert len(history) == 4
+    assert len(telemetry.load(path)) == 2
+    other.run(X, y, steps=1)
+
+
+def test_a_change_of_directory_does_not_change_the_file(tmp_path, monkeypatch):
+    X, y = data()
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    trainer = trainer_to("run.npz")
+    trainer.run(X, y, steps=3)
+    history = fg.History(2)
+    monkeypatch.chdir(tmp_path / "there")
+    trainer.run(X, y, steps=2, history=history)
+    assert list(tmp_path.glob("*/*")) == [tmp_path / "here" / "run.npz"]
+
+
+def test_a_first_write_that_fails_leaves_what_was_there(tmp_path):
+    path, (X, y) = tmp_path / "run.npz", data()
+    trainer_to(path).run(X, y, steps=3)
+    kept, before = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            trainer_to(path).run(X, y, steps=50)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == kept
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_full_disk_leaves_history_and_file_whole(tmp_path):

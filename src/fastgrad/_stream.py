@@ -4,10 +4,11 @@ It can be read between any two chunks, by `numpy.load` too. A write that fails l
 process that is killed in the middle of a write leaves one that cannot be read. Values are not looked at.
 """
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -19,7 +20,7 @@ from fastgrad._rows import Rows
 Array = npt.NDArray[Any]
 Members = Mapping[str, npt.ArrayLike]
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 8 << 20  # each write reads the archive's directory, so chunks are to be few
 _STEPS, _STATISTICS = "steps_{:06}", "statistics_{:06}"
 
 
@@ -37,13 +38,14 @@ class Stream:
     """
 
     def __init__(self, path: Path, every: int, names: tuple[str, ...], layers: int) -> None:
-        self._path = path
+        self._path = path.absolute()  # a change of directory does not change the file
         self._every = every
         self._header: Members = {"names": np.array(names), "every": every, "layers": layers}
         self._row = (len(names), layers)
         self._full = max(1, _CHUNK_BYTES // (8 * len(names) * layers))
         self._chunks = 0
         self._end = 0  # of the last member, where the archive's directory starts
+        self._left: tuple[int, ...] = ()  # what tells the file as this stream has left it
         self._clear()
 
     def __len__(self) -> int:
@@ -67,7 +69,8 @@ class Stream:
         Raises
         ------
         OSError
-            The file cannot be written. What was to be written waits for the next time.
+            The file cannot be written, or is not as this stream has left it. What was to be written waits for the next
+            time.
         """
         if not len(self):
             return
@@ -75,7 +78,13 @@ class Stream:
             _STEPS.format(self._chunks): self._steps.view(),
             _STATISTICS.format(self._chunks): self._statistics.view()[: len(self)],
         }
-        self._end = _added(self._path, self._end, chunk if self._end else {**self._header, **chunk})
+        if self._end:
+            if _identity(self._path) != self._left:
+                raise OSError(f"file: {self._path} was changed by another, wants the one that this Trainer began")
+            self._end = _added(self._path, self._end, chunk)
+        else:
+            self._end = _begun(self._path, {**self._header, **chunk})
+        self._left = _identity(self._path)
         self._chunks += 1
         self._clear()
 
@@ -83,17 +92,30 @@ class Stream:
         self._steps, self._statistics = Rows((), np.int64), Rows(self._row)
 
 
+def _identity(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size
+
+
+def _begun(path: Path, members: Members) -> int:
+    """Make an archive of arrays in the place of whatever was there, and return where its members end."""
+    draft = path.with_name(f"{path.name}.part")
+    try:
+        end = _written(draft, members)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    return end
+
+
 def _added(path: Path, end: int, members: Members) -> int:
-    """Add arrays to an archive whose members end at `end`, 0 for a new one, and return where they end then."""
-    if not end:
-        with path.open("w+b") as file:
-            return _written(file, members)
+    """Add arrays to an archive whose members end at `end`, and return where they end then."""
     with path.open("rb") as file:
         file.seek(end)
         directory = file.read()
     try:
-        with path.open("r+b") as file:
-            return _written(file, members)
+        return _written(path, members)
     except BaseException:
         os.truncate(path, end)
         with path.open("ab") as file:
@@ -101,11 +123,12 @@ def _added(path: Path, end: int, members: Members) -> int:
         raise
 
 
-def _written(file: IO[bytes], members: Members) -> int:
-    with ZipFile(file, "a") as archive:
+def _written(path: Path, members: Members) -> int:
+    with path.open("r+b" if path.exists() else "w+b") as file, ZipFile(file, "a") as archive:
         for name, array in members.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+            archive.writestr(f"{name}.npy", member.getbuffer())
         return file.tell()
 
 

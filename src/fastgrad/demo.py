@@ -72,7 +72,7 @@ class Run:
     title : str
         Its recipe's.
     history : History
-        Loss and statistics of every step.
+        Loss of every step, and the statistics that were kept.
     log10_gradients : (layers,) array
         log10 of each layer's grad_norm, the median over the steps of the last epoch.
     accuracy : float

@@ -51,7 +51,8 @@ class DivergenceError(ArithmeticError):
     loss : float
         The loss of that step; finite where only the update is not.
     history : History
-        The steps that the same call did before it.
+        What the same call has recorded before it, or the history that the call was given; its steps count in the
+        history, those of the error and of `recent` in the Trainer's life.
     step, layer, tensor, count, sample
         The step's number, and where a number first left the range; see `Nonfinite`.
     recent : tuple of LayerStats

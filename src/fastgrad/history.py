@@ -1,5 +1,8 @@
 """What a training run leaves behind: the loss of each step, its epochs, and the record of its statistics."""
 
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fastgrad import _checks
@@ -49,12 +52,17 @@ class History:
         Filled by ``fit``; empty after a run counted in steps.
     telemetry : Record
         Statistics of every layer at the steps that were recorded; without rows where none were.
+
+    Notes
+    -----
+    One run at a time writes to it, and it is not to be read meanwhile.
     """
 
     def __init__(self, layers: int) -> None:
         self.epochs: list[Epoch] = []
         self.telemetry = Record(layers)
         self._losses = Rows(())
+        self._being_written = False
 
     @property
     def loss(self) -> Array:
@@ -109,6 +117,20 @@ class History:
         self._losses.put(first, losses)
         if statistics is not None:
             self.telemetry.append_chunk(first, statistics)
+
+    @contextmanager
+    def one_writer(self) -> Iterator[None]:
+        """Keep other runs from writing meanwhile; raise ValueError where one does."""
+        if self._being_written:
+            raise ValueError("history: got one that another run is writing to, wants one of its own")
+        self._being_written = True
+        try:
+            yield
+        finally:
+            self._being_written = False
+
+    def __copy__(self) -> "History":
+        return copy.deepcopy(self)
 
     def __len__(self) -> int:
         return len(self._losses)

@@ -27,7 +27,7 @@ _LOG10_SMALLEST_FLOAT32 = float(np.log10(np.finfo(np.float32).smallest_normal))
 
 
 def gradient_flow(
-    histories: Mapping[str, History] | History,
+    histories: Mapping[str, History | Record] | History | Record,
     statistic: str = "grad_norm",
     path: str | PathLike[str] | None = None,
 ) -> "Figure":
@@ -35,7 +35,7 @@ def gradient_flow(
 
     Parameters
     ----------
-    histories : History or mapping from title to History
+    histories : History, Record (what `fastgrad.telemetry.load` gives) or mapping from title to one of these
         One panel each, in the mapping's order.
     statistic : str
         One of `fastgrad.telemetry.STATISTICS`; log10 of its magnitude is drawn.
@@ -56,10 +56,10 @@ def gradient_flow(
     KeyError
         Unknown statistic.
     TypeError, ValueError
-        `histories` is not a History or a mapping to them, is empty, or holds one whose telemetry has no steps.
+        `histories` is none of these, is empty, or holds one whose telemetry has no steps.
     """
     runs = _checked(histories)
-    magnitudes = {title: run.telemetry.log10(statistic).T for title, run in runs.items()}
+    magnitudes = {title: record.log10(statistic).T for title, record in runs.items()}
     if find_spec("matplotlib") is None:
         raise ImportError("plots need matplotlib, which is not installed: pip install 'fastgrad[plot]'")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -72,7 +72,7 @@ def gradient_flow(
     panels = [figure.add_subplot(rows, columns, 1 + index) for index in range(len(runs))]
     scale = _shared_scale(list(magnitudes.values()))
     for panel, (title, values) in zip(panels, magnitudes.items(), strict=True):
-        _draw_heat_map(panel, values, scale, runs[title].telemetry)
+        _draw_heat_map(panel, values, scale, runs[title])
         panel.set_title(title, loc="left")
         panel.set_xlabel("step")
     for panel in panels[::columns]:
@@ -84,18 +84,19 @@ def gradient_flow(
     return figure
 
 
-def _checked(histories: Mapping[str, History] | History) -> Mapping[str, History]:
-    runs = {"": histories} if isinstance(histories, History) else histories
+def _checked(histories: Mapping[str, History | Record] | History | Record) -> Mapping[str, Record]:
+    runs = {"": histories} if isinstance(histories, History | Record) else histories
     if not isinstance(runs, Mapping):
         raise TypeError(f"histories: got {type(histories).__name__}, wants a History or a mapping to them")
     if not runs:
         raise ValueError("histories: got an empty mapping, wants at least one History")
-    for title, run in runs.items():
-        if not isinstance(run, History):
-            raise TypeError(f"histories[{title!r}]: got {type(run).__name__}, wants a History")
-        if len(run.telemetry) == 0:
+    records = {title: run.telemetry if isinstance(run, History) else run for title, run in runs.items()}
+    for title, record in records.items():
+        if not isinstance(record, Record):
+            raise TypeError(f"histories[{title!r}]: got {type(record).__name__}, wants a History or a Record")
+        if len(record) == 0:
             raise ValueError(f"histories[{title!r}]: got no steps with telemetry, wants at least one")
-    return runs
+    return records
 
 
 def _shared_scale(magnitudes: list[Array]) -> "Normalize":

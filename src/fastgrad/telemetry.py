@@ -4,6 +4,7 @@ The kernels measure; these classes only hold and name the numbers, float64, in t
 they give out are read-only, and views wherever that is possible. Judging the numbers is not done here.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ MEANINGS = {
     "preact_rms": "root mean square of z_l over batch x units",
     "deriv_mean": "mean of |f'(z_l)|: 1 for identity, the share of active units for ReLU",
     "saturated": "share of entries with |f'(z_l)| under 5 % of the activation's largest; NaN where piecewise linear",
-    "dead": "share of units with f'(z_l) = 0 for every sample of the last steps: an epoch's in fit, 100 in a Trainer",
+    "dead": "share of units with f'(z_l) = 0 for every sample of the last 100 steps, in fit an epoch's; fewer at first",
     "delta_norm": "Frobenius norm of dL/dz_l",
     "act_grad_norm": "Frobenius norm of dL/da_l: delta before f' is multiplied in",
     "grad_norm": "Frobenius norm of dL/dW_l, before weight decay and clipping",
@@ -342,6 +343,9 @@ class Record:
     def __repr__(self) -> str:
         spacing = "" if self.stride == 1 else f" of every {self.stride} steps"
         return f"Record({len(self)} rows{spacing}, {self.layers} layers: {', '.join(STATISTICS)})"
+
+    def __copy__(self) -> "Record":
+        return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"names": RECORD, **self.__dict__}

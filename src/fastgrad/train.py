@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -281,6 +281,9 @@ class Trainer:
         """Where the last step that was refused left the range; None while none has been."""
         return self._nonfinite
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("Trainer: cannot be copied or pickled; copy its net, and make a new Trainer for that")
+
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike) -> float:
         """Return the loss of X and y as one batch, changing nothing; see `MLP.evaluate`."""
         return self._net.evaluate(X, y, loss=self._loss)
@@ -293,13 +296,22 @@ class Trainer:
     @contextmanager
     def _recording(self, history: History) -> Iterator[None]:
         """Record steps in `history`; whatever ends them, the file is left with all of them."""
-        history.prepare(self._network.layers, self._telemetry)
-        try:
-            yield
-        finally:
-            if self._file is not None:
-                with self._lock:
-                    self._file.write()
+        with history.one_writer():
+            history.prepare(self._network.layers, self._telemetry)
+            try:
+                yield
+            except BaseException as error:
+                try:
+                    self._write_file()
+                except OSError as failure:
+                    error.add_note(f"The telemetry's file could not be written either: {failure}")
+                raise
+            self._write_file()
+
+    def _write_file(self) -> None:
+        if self._file is not None:
+            with self._lock:
+                self._file.write()
 
     def _pass_over(self, data: Data, batch_size: int, steps: int, shuffle: bool, history: History) -> None:
         """Do one pass, in pieces whose statistics fit a buffer."""
