@@ -16,50 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks
+from fastgrad._record import INDEX, MEANINGS, RECORD, SCALED, STATISTICS, Array, all_values, log10_magnitude, statistic
 from fastgrad._rows import Rows, read_only
 from fastgrad._stream import Stream, read
 
-Array = npt.NDArray[np.float64]
+__all__ = ["MEANINGS", "RECORD", "SCALED", "STATISTICS", "Array", "Gains", "LayerStats", "Record", "Telemetry", "load"]
 
-MEANINGS = {
-    "act_mean": "mean of a_l over batch x units",
-    "act_rms": "root mean square of a_l over batch x units",
-    "preact_rms": "root mean square of z_l over batch x units",
-    "deriv_mean": "mean of |f'(z_l)|: 1 for identity, the share of active units for ReLU",
-    "saturated": "share of entries with |f'(z_l)| under 5 % of the activation's largest; NaN where piecewise linear",
-    "dead": "share of units with f'(z_l) = 0 for every sample of the last 100 steps, in fit an epoch's; fewer at first",
-    "delta_norm": "Frobenius norm of dL/dz_l",
-    "act_grad_norm": "Frobenius norm of dL/da_l: delta before f' is multiplied in",
-    "grad_norm": "Frobenius norm of dL/dW_l, before weight decay and clipping",
-    "grad_max": "largest magnitude in dL/dW_l, before weight decay and clipping",
-    "bias_grad_norm": "Euclidean norm of dL/db_l, before weight decay and clipping",
-    "weight_norm": "Frobenius norm of W_l before the step",
-    "update_norm": "Frobenius norm of the increment of W_l before it is rounded into W_l",
-    "update_ratio": "update_norm / weight_norm",
-}
-
-STATISTICS = tuple(MEANINGS)
-
-SCALED = {
-    "act_mean": "signal_exponent",
-    "act_rms": "signal_exponent",
-    "preact_rms": "preactivation_exponent",
-    "delta_norm": "delta_exponent",
-    "act_grad_norm": "delta_exponent",
-    "bias_grad_norm": "delta_exponent",
-    "grad_norm": "gradient_exponent",
-    "grad_max": "gradient_exponent",
-}
-"""Statistics that are what stands in a record times 2 to the row named here, which is 0 unless they come near the end
-of float64's range."""
-
-RECORD = (*STATISTICS, *dict.fromkeys(SCALED.values()))
-"""The rows of a record as the engine writes it."""
-
-_INDEX = {name: index for index, name in enumerate(STATISTICS)}
-_SCALED_ROWS = {_INDEX[name]: RECORD.index(exponent) for name, exponent in SCALED.items()}
-_EXPONENTS = slice(len(STATISTICS), None)
-_LOG10_2 = math.log10(2.0)
 _LOG10_SMALLEST, _LOG10_LARGEST = (math.log10(end) for end in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
@@ -92,13 +54,13 @@ class LayerStats:
     @property
     def values(self) -> Array:
         """(statistics, layers) read-only array, rows in the order of `STATISTICS`."""
-        return _values(self._record)
+        return all_values(self._record)
 
     def __getitem__(self, name: str) -> Array:
-        return _statistic(self._record, name)
+        return statistic(self._record, name)
 
     def __getattr__(self, name: str) -> Array:
-        if name in _INDEX:
+        if name in INDEX:
             return self[name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; statistics are {', '.join(STATISTICS)}")
 
@@ -107,7 +69,7 @@ class LayerStats:
 
     def log10(self, name: str) -> Array:
         """Return log10 of the magnitude, shape (layers,): finite unless the value is exactly 0 (-inf) or not finite."""
-        return _log10_magnitude(self._record, name)
+        return log10_magnitude(self._record, name)
 
     def copy(self) -> "LayerStats":
         """Return the same statistics in memory of their own."""
@@ -174,10 +136,10 @@ class Telemetry:
 
     Notes
     -----
-    The file can be read after every MiB or so, by `numpy.load` too. Its members are "names" (`RECORD`), "every",
-    "layers", and for each chunk n "steps_<n>", (steps,) int64 counted as in the run's history, and "statistics_<n>",
-    (steps, len(RECORD), layers) float64. Where it cannot be written, ``run`` and ``fit`` raise OSError; the history
-    then has all steps done, and the file what it had before.
+    The file can be read after every 8 MiB or so, and after each run, by `numpy.load` too. Its members are "names"
+    (`RECORD`), "every", "layers", and for each chunk n "steps_<n>", (steps,) int64 counted as in the run's history, and
+    "statistics_<n>", (steps, len(RECORD), layers) float64. Where it cannot be written, ``run`` and ``fit`` raise
+    OSError; the history then has all steps done, and the file what it had before.
     """
 
     every: int = 1
@@ -301,7 +263,7 @@ class Record:
 
     def log10(self, name: str) -> Array:
         """Return log10 of the magnitude, (rows, layers): finite unless the value is exactly 0 (-inf) or not finite."""
-        return _log10_magnitude(self._values(), name)
+        return log10_magnitude(self._values(), name)
 
     @property
     def would_underflow(self) -> npt.NDArray[np.bool_]:
@@ -332,7 +294,7 @@ class Record:
         return self._rows.view()[: len(self)]
 
     def __getitem__(self, name: str) -> Array:
-        return _statistic(self._values(), name)
+        return statistic(self._values(), name)
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -373,41 +335,3 @@ def load(path: str | PathLike[str]) -> Record:
     record = Record(layers, every, max(2, len(steps)))
     record._steps, record._rows = steps, rows
     return record
-
-
-def _index(name: str) -> int:
-    if name not in _INDEX:
-        raise KeyError(f"{name!r} is not a statistic; known are {', '.join(STATISTICS)}")
-    return _INDEX[name]
-
-
-def _true(values: Array, exponents: Array) -> Array:
-    """Return values * 2**exponents: the array itself where nothing is to do."""
-    if not exponents.any():
-        return values
-    with np.errstate(over="ignore", under="ignore"):
-        return read_only(np.ldexp(values, exponents.astype(np.int64)))
-
-
-def _statistic(record: Array, name: str) -> Array:
-    """Return (..., layers) of a record (..., len(RECORD), layers)."""
-    row = _index(name)
-    return _true(record[..., row, :], record[..., _SCALED_ROWS[row], :]) if name in SCALED else record[..., row, :]
-
-
-def _values(record: Array) -> Array:
-    """Return all statistics of a record (len(RECORD), layers), a view where that is possible."""
-    values = record[: len(STATISTICS)]
-    if not record[_EXPONENTS].any():
-        return values
-    values = values.copy()
-    for row, exponent in _SCALED_ROWS.items():
-        values[row] = _true(values[row], record[exponent])
-    return read_only(values)
-
-
-def _log10_magnitude(record: Array, name: str) -> Array:
-    row = _index(name)
-    with np.errstate(divide="ignore"):
-        log10 = np.log10(np.abs(record[..., row, :]))
-    return read_only(log10 + record[..., _SCALED_ROWS[row], :] * _LOG10_2 if name in SCALED else log10)
