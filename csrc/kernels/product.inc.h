@@ -59,17 +59,17 @@ ALWAYS_INLINE vec *tile_of(vec *unit, int64_t offset, pass now) {
     return now.first || !now.last ? unit + offset : unit;
 }
 
-/* Covers a unit with tiles, in passes of PASS_DEPTH where it is deeper: a piece of the panel that short stays in the
- * first-level cache while all rows meet it. The chain of multiply-adds is the same. */
-#define FOR_EACH_PASS(vecs, rows, whole, TILE, ...)                                                                    \
+/* Covers a unit with tiles, in passes of `longest` where it is deeper. With PASS_DEPTH, a piece of the panel that stays in
+ * the first-level cache while all rows meet it, the chain of multiply-adds is the same. */
+#define FOR_EACH_PASS(vecs, rows, whole, longest, TILE, ...)                                                           \
     do {                                                                                                               \
         pass now = {0, whole, 1};                                                                                      \
-        if ((whole) <= PASS_DEPTH)                                                                                     \
+        if ((whole) <= (longest))                                                                                      \
             FOR_EACH_TILE(vecs, rows, TILE, now, __VA_ARGS__);                                                         \
         else                                                                                                           \
-            for (; now.first < (whole); now.first += PASS_DEPTH) {                                                     \
-                now.last = (whole) - now.first <= PASS_DEPTH;                                                          \
-                now.depth = now.last ? (whole) - now.first : PASS_DEPTH;                                               \
+            for (; now.first < (whole); now.first += (longest)) {                                                      \
+                now.last = (whole) - now.first <= (longest);                                                           \
+                now.depth = now.last ? (whole) - now.first : (longest);                                                \
                 FOR_EACH_TILE(vecs, rows, TILE, now, __VA_ARGS__);                                                     \
             }                                                                                                          \
     } while (0)
