@@ -3,7 +3,8 @@
  *     tile[r][v] = sum over k, in order, of a[r * row_step + k * depth_step] * b[k * b_stride + v * LANES]
  *
  * begun from start[r * start_step + v * LANES] where there is a start, and from zero elsewhere. Each element is one
- * sequential chain of multiply-adds, so its bits depend neither on the tile's shape nor on who computes it. Heights and
+ * sequential chain of multiply-adds, so its bits depend neither on the tile's shape nor on who computes it; what is
+ * summed over the batch is made of several, see batch_sums.inc.h. Heights and
  * vecs are compile-time constants at every call; the loops over them vanish. */
 ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, const real *start, int64_t start_step,
                            int64_t depth, const real *a, int64_t row_step, int64_t depth_step, const real *b,
