@@ -105,7 +105,8 @@ struct fg_update {
 enum { FG_MAX_STATES = 3 };
 
 struct fg_linear_backward_weights_args {
-    int64_t rows, depth; /* rows of W (units of the layer below), at most FG_WEIGHT_BLOCK; depth is the batch */
+    int64_t rows, depth; /* rows of W (units of the layer below), at most FG_WEIGHT_BLOCK; depth is the batch, which
+                          * may be of any length: see batch_sums.inc.h */
     int vecs;
     const void *input; /* [depth][input_stride], the first `rows` columns are read */
     int64_t input_stride; /* of a bias 0 or 1: its input is one number for all samples, or for each */

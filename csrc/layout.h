@@ -9,6 +9,10 @@ enum { FG_CACHE_LINE = 64 };
  * sum belongs to one unit, so the sums do not depend on which thread does which unit. */
 enum { FG_ROW_BLOCK = 16, FG_WEIGHT_BLOCK = 48 };
 
+/* Most rows of the batch that one chain of multiply-adds covers. Chains are counted from the batch's first row, so sums
+ * over the batch depend neither on the instruction set nor on how the work is shared. */
+enum { FG_CHAIN_ROWS = 512 };
+
 static inline int64_t fg_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /* Elements from one row of activations to the next: whole cache lines, and an odd number of them where a panel is only

@@ -50,7 +50,7 @@ ALWAYS_INLINE void backward_data_tile(const int height, const int vecs, int64_t 
 #define DEFINE_BACKWARD_DATA(vecs)                                                                                     \
     static void backward_data_panel_##vecs(const struct fg_linear_backward_data_args *p, backward_lanes *sums) {       \
         vec unit[FG_ROW_BLOCK * vecs];                                                                                 \
-        FOR_EACH_PASS(vecs, p->rows, p->depth, backward_data_tile, p, unit, sums);                                     \
+        FOR_EACH_PASS(vecs, p->rows, p->depth, PASS_DEPTH, backward_data_tile, p, unit, sums);                         \
     }
 DEFINE_PANEL_WIDTHS(DEFINE_BACKWARD_DATA)
 

@@ -135,7 +135,7 @@ ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, p
 #define DEFINE_FORWARD(vecs)                                                                                           \
     static void forward_panel_##vecs(const struct fg_linear_forward_args *p, forward_lanes *sums) {                    \
         vec unit[FG_ROW_BLOCK * vecs];                                                                                 \
-        FOR_EACH_PASS(vecs, p->rows, p->depth, forward_tile, p, unit, sums);                                           \
+        FOR_EACH_PASS(vecs, p->rows, p->depth, PASS_DEPTH, forward_tile, p, unit, sums);                               \
     }
 DEFINE_PANEL_WIDTHS(DEFINE_FORWARD)
 

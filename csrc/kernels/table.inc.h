@@ -12,6 +12,7 @@
 #include "tally.inc.h"
 #include "scale.inc.h"
 #include "product.inc.h"
+#include "batch_sums.inc.h"
 #include "forward.inc.h"
 #include "backward_data.inc.h"
 #include "backward_weights.inc.h"

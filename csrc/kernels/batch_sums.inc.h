@@ -1,0 +1,27 @@
+/* Sums over the batch, of any length. A chain of multiply-adds loses accuracy with every row it covers, so one covers
+ * FG_CHAIN_ROWS at most, and the chains' sums are added in row order, each together with what the additions before it
+ * have lost (Kahan's summation, with Knuth's two-sum). What is left is the error of a single chain and of two roundings,
+ * however many chains there are. */
+typedef struct {
+    vec total, lost;
+} batch_sum;
+
+/* Longest pass of a product whose depth is the batch: none crosses a chain's end. */
+#define BATCH_PASS (PASS_DEPTH < FG_CHAIN_ROWS ? PASS_DEPTH : FG_CHAIN_ROWS)
+_Static_assert(FG_CHAIN_ROWS % BATCH_PASS == 0, "a chain is whole passes");
+
+static inline int begins_chain(pass now) { return now.first % FG_CHAIN_ROWS == 0; }
+static inline int ends_chain(pass now) { return now.last || (now.first + now.depth) % FG_CHAIN_ROWS == 0; }
+
+/* A total that has left the range has lost NaN, which would hide whether it is infinite. */
+static inline vec known_loss(vec lost) { return v_select(v_eq(lost, lost), lost, v_zero()); }
+
+/* Adds the sums of a chain to what the batch's earlier ones have come to, and puts the totals in their place. */
+static __attribute__((noinline)) void add_chain(vec *chain, batch_sum *sums, int count, int is_first) {
+    for (int i = 0; i < count; i++) {
+        const vec before = is_first ? v_zero() : sums[i].total, lost = is_first ? v_zero() : sums[i].lost;
+        const vec added = chain[i] + lost, total = before + added, gained = total - before;
+        sums[i].lost = known_loss((before - (total - gained)) + (added - gained));
+        chain[i] = sums[i].total = total;
+    }
+}
