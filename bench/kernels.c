@@ -163,7 +163,7 @@ static subject new_subject(const options *o, fg_isa isa, fg_dtype dtype, int64_t
     s.sgd = new_optimizer(s.net, FG_OPTIMIZER_sgd);
     s.adam = new_optimizer(s.net, FG_OPTIMIZER_adam);
     require(fg_plan_create(&s.plan, s.net, o->batch, FG_TRAINING));
-    require(fg_plan_step(s.plan, &batch, FG_LOSS_mse, s.sgd, &loss, NULL));
+    require(fg_plan_step(s.plan, &batch, FG_LOSS_mse, s.sgd, &loss, NULL, NULL));
     free(x);
     free(y);
     return s;
