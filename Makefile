@@ -2,11 +2,13 @@
 # make test TORCH=1 ARGS="-k adam"; make sanitize CC=clang SANITIZE=thread. The compiler flags are in csrc/flags.mk.
 PYTHON ?= python3
 SANITIZE ?= address,undefined
-include csrc/flags.mk
 comma := ,
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
+
+include csrc/flags.mk
+include csrc/programs.mk
 
 # One environment, built again when a C or Cython source or a build switch changes.
 BIN := .venv/bin
@@ -40,14 +42,6 @@ bench: $(BUILT) ## time the engine from 1 to 1000 layers, draw the figure
 bench-peers: $(BUILT) ## time it beside PyTorch, JAX, scikit-learn and NumPy (a download of gigabytes)
 	$(BIN)/python bench/peers/run.py $(ARGS)
 
-# The engine as it is released, and a plain C program that times its kernels: no Python, no environment.
-TIMED := build/bench/$(notdir $(lastword $(CC)))
-TIMED_FLAGS := $(FLAGS_common) $(FLAGS_warnings) -DNDEBUG
-KERNEL_BENCH := $(TIMED)/bench/kernels
-
-bench-kernels: $(KERNEL_BENCH) ## time the matrix kernels beside the multiply-add peak; ARGS="-b 32 64 256"
-	@$(KERNEL_BENCH) $(ARGS)
-
 bench-limits: $(BUILT) ## time whole steps beside the machine's limits
 	$(BIN)/python bench/limits/run.py $(ARGS)
 
@@ -65,39 +59,8 @@ format: $(BUILT) ## put the sources in that style
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $(C_STYLED)
 
-# The engine and its C tests without Python.
-CHECKED := build/sanitize/$(notdir $(lastword $(CC)))-$(subst $(comma),-,$(SANITIZE))
-CHECKED_FLAGS := $(FLAGS_common) $(FLAGS_warnings) $(FLAGS_checked) -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
-ISAS := $(or $(ISAS_$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))),scalar)
-ENGINE := $(wildcard csrc/*.c $(ISAS:%=csrc/kernels/%_*.c))
-ENGINE_OBJECTS := $(ENGINE:%.c=$(CHECKED)/%.o)
-C_TESTS := $(patsubst %.c,$(CHECKED)/%,$(wildcard tests/csrc/test_*.c))
-
-sanitize: $(C_TESTS) ## run the C tests under the address and undefined-behaviour sanitizers
-	@test -n "$(C_TESTS)" || { echo "tests/csrc has no test_*.c"; exit 1; }
-	@set -e; for test in $(C_TESTS); do echo "$$test"; UBSAN_OPTIONS=print_stacktrace=1 "$$test"; done
-
-$(CHECKED)/csrc/kernels/%.o: ISA_FLAGS = $(FLAGS_$(firstword $(subst _, ,$(notdir $*))))
-$(CHECKED)/%.o: %.c Makefile csrc/flags.mk
-	@mkdir -p $(@D) && echo "$(CC) $(ISA_FLAGS) $<"
-	@$(CC) $(CHECKED_FLAGS) $(ISA_FLAGS) -Icsrc -MMD -MP -c -o $@ $<
-
-$(C_TESTS): %: %.o $(ENGINE_OBJECTS)
-	@$(CC) $(CHECKED_FLAGS) -o $@ $^ -lm
-
-$(TIMED)/csrc/kernels/%.o: ISA_FLAGS = $(FLAGS_$(firstword $(subst _, ,$(notdir $*))))
-$(TIMED)/%.o: %.c Makefile csrc/flags.mk
-	@mkdir -p $(@D) && echo "$(CC) $(ISA_FLAGS) $<"
-	@$(CC) $(TIMED_FLAGS) $(ISA_FLAGS) -Icsrc -MMD -MP -c -o $@ $<
-
-$(KERNEL_BENCH): $(KERNEL_BENCH).o $(ENGINE:%.c=$(TIMED)/%.o)
-	@$(CC) $(TIMED_FLAGS) -o $@ $^ -lm
-
--include $(ENGINE_OBJECTS:.o=.d) $(C_TESTS:=.d) $(ENGINE:%.c=$(TIMED)/%.d) $(KERNEL_BENCH).d
-
 clean: ## back to a fresh clone
 	rm -rf .venv build dist src/*.egg-info src/fastgrad/*.so src/fastgrad/_core.c
 	rm -rf .benchmarks .mypy_cache .pytest_cache .ruff_cache
 
-.PHONY: help demo test bench bench-kernels bench-limits bench-peers lint format sanitize clean
-.SECONDARY:
+.PHONY: help demo test bench bench-kernels bench-steps bench-instructions bench-limits bench-peers lint format sanitize clean
