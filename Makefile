@@ -37,7 +37,8 @@ test: $(BUILT) ## run the tests
 	$(PRELOAD) $(BIN)/python -m pytest $(ARGS)
 
 # Tests of every part that take a minute together.
-QUICK := $(patsubst %,tests/test_%.py,bad_input cli config copies examples gradients init losses network optim_options training)
+PARTS := bad_input cli config copies examples gradients init losses network optim_options training
+QUICK := $(PARTS:%=tests/test_%.py)
 
 test-isas: $(BUILT) ## run the quick tests under every FASTGRAD_ISA of this machine
 	@set -e; for isa in $$($(PRELOAD) $(BIN)/python -c 'import fastgrad; print(*fastgrad.cpu_info()["isas"])'); do \
@@ -46,7 +47,7 @@ test-isas: $(BUILT) ## run the quick tests under every FASTGRAD_ISA of this mach
 	    $(PRELOAD) $(BIN)/python -m pytest -q $(or $(ARGS),$(QUICK)); \
 	done
 
-# The wheel comes from the sdist. Where it is tested nothing is in reach but itself and what the sdist holds besides src.
+# The wheel comes from the sdist. Where it is tested nothing is in reach but itself and what the sdist holds beside src.
 wheel-test: $(BUILT) ## build sdist and wheel, run the quick tests on the wheel in a clean environment
 	rm -rf build/dist
 	$(BIN)/python -m build --outdir build/dist
@@ -55,7 +56,7 @@ wheel-test: $(BUILT) ## build sdist and wheel, run the quick tests on the wheel 
 	$(PYTHON) -m venv "$$apart/venv"; \
 	"$$apart/venv/bin/python" -m pip install --quiet "$$(echo $(CURDIR)/build/dist/*.whl)[test]"; \
 	cd "$$apart"; \
-	venv/bin/python -c 'import fastgrad, sys; print(fastgrad.__file__); sys.exit(not fastgrad.__file__.startswith(sys.prefix))'; \
+	venv/bin/python -c 'import fastgrad as fg, sys; print(fg.__file__); assert fg.__file__.startswith(sys.prefix)'; \
 	venv/bin/python -m pytest -q $(or $(ARGS),$(QUICK))
 
 bench: $(BUILT) ## time the engine from 1 to 1000 layers, draw the figure
@@ -79,7 +80,8 @@ smoke: $(BUILT) $(C_BENCHES) ## run every program, benchmark and example for a m
 	$(BIN)/python -m pytest bench -q -k "32-1-32 or 32-10-64" --case-seconds=0 --benchmark-json=$(SMOKE)/depth.json
 	$(BIN)/python bench/plot_depth.py $(SMOKE)/depth.json
 	$(BIN)/python bench/limits/run.py --seconds 0.001 --output $(SMOKE)/limits.json
-	$(BIN)/python bench/peers/run.py --shapes 8x2x4 --monitored 8x2x4 --seconds 0.01 --skip plots --output $(SMOKE)/peers.json
+	$(BIN)/python bench/peers/run.py --shapes 8x2x4 --monitored 8x2x4 --skip plots --seconds 0.01 \
+	    --output $(SMOKE)/peers.json
 	$(BIN)/python bench/peers/readme_table.py $(SMOKE)/peers.json
 	$(BIN)/python bench/peers/readme_table.py --check
 	$(BIN)/python examples/quickstart.py

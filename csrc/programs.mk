@@ -27,7 +27,7 @@ bench-kernels: $(TIMED)/bench/kernels ## time the matrix kernels beside the mult
 bench-steps: $(TIMED)/bench/steps ## time whole steps in C; ARGS="-o adam 64 10 256 1000": width, layers, batch, steps
 	@$< $(ARGS)
 
-bench-instructions: $(TIMED)/bench/steps ## count a step's instructions beside the kept ones; UPDATE="reason" keeps these
+bench-instructions: $(TIMED)/bench/steps ## count a step's instructions beside the kept ones; UPDATE="why" keeps them
 	$(PYTHON) bench/instructions.py $(if $(UPDATE),--update "$(UPDATE)") $<
 
 $(C_BENCHES): %: %.o $(TIMED)/bench/square.o $(ENGINE:%.c=$(TIMED)/%.o)
