@@ -59,7 +59,8 @@ DEBUG = switch("FASTGRAD_DEBUG", {"0", "1"}) == ["1"]
 SANITIZERS = switch("FASTGRAD_SANITIZE", {"address", "undefined", "thread"})
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 PLATFORM = sysconfig.get_platform()
-BUILD = "-".join(["build/debug" if DEBUG else "build/release", *SANITIZERS])
+COMPILER = Path(os.environ.get("CC", "").split(" ")[-1]).name
+BUILD = "-".join(["build/debug" if DEBUG else "build/release", *filter(None, [COMPILER]), *SANITIZERS])
 OBJECTS = f"{BUILD}/{PLATFORM}"
 HEADERS = files("**/*.h") + files("**/*.def") + files("flags.mk")
 

@@ -10,17 +10,10 @@
 #include "fpenv.h"
 #include "layout.h"
 #include "plan.h"
-#include <math.h>
+#include "square.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-#if defined(__clang__)
-#define COMPILER __VERSION__
-#else
-#define COMPILER "GCC " __VERSION__
-#endif
 
 enum { LEAST_ROUNDS = 3, MOST_ROUNDS = 999 };
 static const double TURN_SECONDS = 2e-3;
@@ -96,76 +89,18 @@ static const struct {
     [WEIGHTS_ADAM] = {"weights, Adam", backward_weights_adam},
 };
 
-static void *new_array(size_t count, size_t size) {
-    void *const array = calloc(count, size);
-    if (array)
-        return array;
-    fputs("no memory\n", stderr);
-    exit(EXIT_FAILURE);
-}
-
-static void require(fg_status status) {
-    if (status == FG_OK)
-        return;
-    fputs(status == FG_ERR_MEMORY ? "no memory\n" : "the step to be timed diverges\n", stderr);
-    exit(EXIT_FAILURE);
-}
-
-static void *uniform(fg_dtype dtype, int64_t count, double limit) {
-    static uint64_t state = 1;
-    void *const values = new_array((size_t)count, dtype == FG_F32 ? sizeof(float) : sizeof(double));
-    for (int64_t i = 0; i < count; i++) {
-        double value;
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        value = limit * ((double)(state >> 11) * 0x1p-52 - 1.0);
-        if (dtype == FG_F32)
-            ((float *)values)[i] = (float)value;
-        else
-            ((double *)values)[i] = value;
-    }
-    return values;
-}
-
-static fg_network *new_network(fg_isa isa, fg_dtype dtype, int layers, int64_t width) {
-    int64_t *const sizes = new_array((size_t)layers + 1, sizeof *sizes);
-    fg_activation *const activations = new_array((size_t)layers, sizeof *activations);
-    fg_network *net;
-    for (int l = 0; l <= layers; l++)
-        sizes[l] = width;
-    for (int l = 0; l < layers; l++)
-        activations[l] = FG_ACTIVATION_relu;
-    require(fg_network_create(&net, isa, dtype, layers, sizes, activations, 1));
-    for (int l = 0; l < layers; l++) {
-        void *const weights = uniform(dtype, width * width, sqrt(6.0 / (double)width));
-        fg_network_set_weights(net, l, weights);
-        free(weights);
-    }
-    free(sizes);
-    free(activations);
-    return net;
-}
-
-static fg_optimizer *new_optimizer(const fg_network *net, fg_optimizer_kind kind) {
-    const fg_optimizer_config still = {.kind = kind, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
-    fg_optimizer *optimizer;
-    require(fg_optimizer_create(&optimizer, net, &still));
-    return optimizer;
-}
-
 /* A learning rate of 0 keeps the weights as they are however often they are updated; one whole step fills all arrays
  * that the products read. */
 static subject new_subject(const options *o, fg_isa isa, fg_dtype dtype, int64_t width) {
-    void *const x = uniform(dtype, o->batch * width, 1.0), *const y = uniform(dtype, o->batch * width, 1.0);
-    const fg_batch batch = {.rows = o->batch, .inputs = x, .targets = y};
+    fg_batch batch = new_batch(dtype, o->batch, width);
     subject s = {.net = new_network(isa, dtype, o->layers, width),
                  .all_rows = {.blocks = fg_ceil_div(o->batch, FG_ROW_BLOCK)}};
     double loss;
-    s.sgd = new_optimizer(s.net, FG_OPTIMIZER_sgd);
-    s.adam = new_optimizer(s.net, FG_OPTIMIZER_adam);
+    s.sgd = new_optimizer(s.net, FG_OPTIMIZER_sgd, 0.0);
+    s.adam = new_optimizer(s.net, FG_OPTIMIZER_adam, 0.0);
     require(fg_plan_create(&s.plan, s.net, o->batch, FG_TRAINING));
-    require(fg_plan_step(s.plan, &batch, FG_LOSS_mse, s.sgd, &loss, NULL));
-    free(x);
-    free(y);
+    require(fg_plan_step(s.plan, &batch, FG_LOSS_mse, s.sgd, &loss, NULL, NULL));
+    free_batch(&batch);
     return s;
 }
 
@@ -225,31 +160,13 @@ static void print_heading(const options *o, fg_isa isa, fg_dtype dtype) {
     putchar('\n');
 }
 
-static int64_t number(const char *text, const char *name, int64_t least, int64_t most) {
-    char *end;
-    const long long value = strtoll(text, &end, 10);
-    if (end != text && !*end && value >= least && value <= most)
-        return value;
-    fprintf(stderr, "%s: got \"%s\", wants a whole number from %lld to %lld\n", name, text, (long long)least,
-            (long long)most);
-    exit(EXIT_FAILURE);
-}
-
-static int isa_named(const char *text) {
-    for (int isa = 0; isa <= (int)fg_best_isa(); isa++)
-        if (!strcmp(text, fg_isa_name((fg_isa)isa)))
-            return isa;
-    fprintf(stderr, "isa: got \"%s\", wants one that this machine has\n", text);
-    exit(EXIT_FAILURE);
-}
-
 static options parse(int argc, char **argv) {
     options o = {.layers = 2, .batch = 256, .seconds = 0.3, .last_isa = (int)fg_best_isa()};
     for (int option; (option = getopt(argc, argv, "b:l:i:t:")) != -1;)
         switch (option) {
         case 'b': o.batch = number(optarg, "batch", 1, 1 << 20); break;
         case 'l': o.layers = (int)number(optarg, "layers", 2, 10000); break;
-        case 'i': o.first_isa = o.last_isa = isa_named(optarg); break;
+        case 'i': o.first_isa = o.last_isa = (int)isa_named(optarg); break;
         case 't': o.seconds = 1e-3 * (double)number(optarg, "milliseconds", 0, 1000000); break;
         default:
             fprintf(stderr, "usage: %s [-b batch] [-l layers] [-i isa] [-t milliseconds] [width ...]\n", argv[0]);

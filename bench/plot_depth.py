@@ -1,10 +1,11 @@
-"""Draws and tabulates what `test_depth.py` measured: bench/results/latest.json to bench/results/depth.png."""
+"""Draws and tabulates what `test_depth.py` measured: bench/results/latest.json to depth.png beside it."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parent / "results" / "latest.json"
 COLOURS = {32: "#4477aa", 64: "#228833", 256: "#cc6677"}
 STYLES = {32: "--", 256: "-"}
 
@@ -86,12 +87,15 @@ def draw(cases, path):
 
 def main():
     """Print the table and draw the figure."""
-    cases = load(RESULTS / "latest.json")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", nargs="?", type=Path, default=RESULTS, help="default: bench/results/latest.json")
+    options = parser.parse_args()
+    cases = load(options.results)
     print(table(cases))
     verdict = growth(cases)
     if verdict:
         print(f"\n{verdict}")
-    path = RESULTS / "depth.png"
+    path = options.results.with_name("depth.png")
     draw(cases, path)
     print(f"drawn to {path}")
 

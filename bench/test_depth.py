@@ -15,21 +15,20 @@ import fastgrad as fg
 DEPTHS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 WIDTHS = (32, 64, 256)
 BATCHES = (32, 256)
-CASE_SECONDS = 1.0
 ROUND_SECONDS = 2e-3
 ROUNDS = (3, 100)
 
 shared_network = lru_cache(maxsize=1)(network)
 
 
-def run_rounds(benchmark, function):
-    """Time `function` for about CASE_SECONDS, in rounds long enough for the clock."""
+def run_rounds(benchmark, function, seconds):
+    """Time `function` for about so many seconds, in rounds long enough for the clock."""
     function()
     start = time.perf_counter()
     function()
     once = time.perf_counter() - start
     iterations = max(1, round(ROUND_SECONDS / once))
-    rounds = min(max(round(CASE_SECONDS / (once * iterations)), ROUNDS[0]), ROUNDS[1])
+    rounds = min(max(round(seconds / (once * iterations)), ROUNDS[0]), ROUNDS[1])
     benchmark.pedantic(function, rounds=rounds, iterations=iterations)
 
 
@@ -52,13 +51,13 @@ def record(benchmark, machine, kind, shape, flops):
 @pytest.mark.parametrize("layers", DEPTHS)
 @pytest.mark.parametrize("rows", BATCHES)
 @pytest.mark.parametrize("kind", ["forward", "step"])
-def test_depth(benchmark, machine, kind, rows, layers, width):
+def test_depth(benchmark, machine, case_seconds, kind, rows, layers, width):
     net = shared_network(width, layers)
     x, y = batch(width, rows)
     if kind == "forward":
-        run_rounds(benchmark, lambda: net.forward(x))
+        run_rounds(benchmark, lambda: net.forward(x), case_seconds)
     else:
         trainer = fg.Trainer(net, loss="mse", optimizer=fg.SGD(lr=0.0))
-        run_rounds(benchmark, lambda: trainer.step(x, y))
+        run_rounds(benchmark, lambda: trainer.step(x, y), case_seconds)
     flops = forward_flops(net, rows) if kind == "forward" else step_flops(net, rows)
     record(benchmark, machine, kind, (width, layers, rows), flops)

@@ -9,7 +9,7 @@ import pytest
 from fastgrad import optim
 from fastgrad.optim import SGD, Adam, AdamW, RMSprop
 
-KINDS = {"SGD": SGD, "Adam": Adam, "AdamW": AdamW, "RMSprop": RMSprop}
+KINDS: dict[str, type[SGD | Adam | RMSprop]] = {"SGD": SGD, "Adam": Adam, "AdamW": AdamW, "RMSprop": RMSprop}
 
 
 @pytest.mark.parametrize(("name", "kind"), KINDS.items())

@@ -2,6 +2,7 @@
 paths exist.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -34,6 +35,27 @@ def test_the_readmes_tables_are_the_kept_results():
     ran = subprocess.run([sys.executable, "-W", "error", TABLES], capture_output=True, text=True, check=True)
     assert ran.stdout.count("\n| ") >= 11
     assert between("<!-- bench-peers -->", "<!-- /bench-peers -->") == ran.stdout
+
+
+def test_the_peers_figures_can_be_drawn_from_the_kept_results(tmp_path, monkeypatch):
+    image = pytest.importorskip("matplotlib.image")
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    from peers import plot
+
+    results = json.loads((ROOT / "bench" / "results" / "peers.json").read_text())
+    for path in plot.draw(results, tmp_path, "peers"):
+        drawn, committed = image.imread(path), image.imread(ROOT / "docs" / "images" / path.name)
+        assert drawn.shape == committed.shape
+        assert drawn.std() > 0.0
+
+
+def test_the_readmes_tables_refuse_others(tmp_path):
+    results = json.loads((ROOT / "bench" / "results" / "peers.json").read_text())
+    results["machine"]["cpu"] = "another"
+    (tmp_path / "peers.json").write_text(json.dumps(results))
+    for path, status in ((tmp_path / "peers.json", 1), (ROOT / "bench" / "results" / "peers.json", 0)):
+        ran = subprocess.run([sys.executable, TABLES, "--check", path], capture_output=True, text=True)
+        assert ran.returncode == status, ran.stderr
 
 
 def test_the_readmes_code_is_the_example():

@@ -166,5 +166,5 @@ def test_a_second_moment_below_float32_is_zero_as_in_pytorch(optimizer, isa, flu
         norms = norms_by_layer(parameter.numpy().astype(np.float64), net)[0]
         np.testing.assert_allclose(trainer.stats.update_norm, norms, rtol=5e-3, atol=1e-18)
         exact = norms_by_layer(without_flush(gradient, 0.0), net)[0]
-        told |= np.any((np.abs(exact - norms) > 0.02 * norms) & (norms > 1e-17))
+        told |= bool(np.any((np.abs(exact - norms) > 0.02 * norms) & (norms > 1e-17)))
     assert told

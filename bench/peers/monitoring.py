@@ -72,7 +72,9 @@ def watched_step(watch, width, layers, rows):
     """Return PyTorch's step with that watch, or without any for None."""
     model = torch_eager.model_of(width, layers)
     look = None if watch is None else watch(model)
-    return torch_eager.training_step(model, torch_eager.loss_of(model), *torch_eager.data(width, rows), look)
+    return torch_eager.training_step(
+        model, torch_eager.loss_of(model), *torch_eager.data(width, rows), before_update=look
+    )
 
 
 def read_step(width, layers, rows):

@@ -1,4 +1,4 @@
-"""Prints what `run.py` measured as tables for the README; with --write, puts them into it.
+"""Prints what `run.py` measured as tables for the README; --write puts them into it, --check says if they are there.
 
 The README's tables are those of bench/results/peers.json, between two comments. Where the shapes of the figures were
 measured too, --write draws them into docs/images and the README shows the first.
@@ -87,12 +87,18 @@ def main():
     """Print, or write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="?", type=Path, default=RESULTS, help="default: bench/results/peers.json")
-    parser.add_argument("--write", action="store_true", help="put the tables into README.md")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--write", action="store_true", help="put the tables into README.md")
+    what.add_argument("--check", action="store_true", help="fail unless README.md has these tables")
     options = parser.parse_args()
     try:
         results = json.loads(options.results.read_text())
     except (OSError, json.JSONDecodeError) as error:
         sys.exit(f"{options.results}: {error}; `make bench-peers` writes it")
+    if options.check:
+        if README.read_text() != replaced(README.read_text(), text(results)):
+            sys.exit(f"{README}: its tables are not those of {options.results}; --write puts them there")
+        return
     if not options.write:
         print(text(results), end="")
         return

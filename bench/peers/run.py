@@ -53,12 +53,15 @@ def arguments():
     parser.add_argument("--shapes", nargs="+", type=shape, default=SHAPES, metavar="WIDTHxLAYERSxBATCH")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, metavar="PEER", help=", ".join(PEERS))
     parser.add_argument("--seconds", type=positive_seconds, default=2.0, help="for each pair (default: %(default)s)")
+    parser.add_argument(
+        "--monitored", nargs="+", type=shape, default=MONITORED, metavar="WIDTHxLAYERSxBATCH", help="shapes to watch"
+    )
     parser.add_argument("--skip", nargs="+", choices=["plots", "monitoring"], default=[])
     parser.add_argument("--output", type=Path, help="default: bench/results/peers.json")
     options = parser.parse_args()
     if options.output and options.output.suffix != ".json":
         parser.error(f"argument --output: got {str(options.output)!r}, wants a file's name that ends in .json")
-    whole = (options.shapes, options.peers, options.skip) == (SHAPES, PEERS, [])
+    whole = (options.shapes, options.peers, options.monitored, options.skip) == (SHAPES, PEERS, MONITORED, [])
     options.output = options.output or BENCH / "results" / ("peers.json" if whole else "peers_partial.json")
     return options
 
@@ -86,7 +89,7 @@ def measured(module, threads, *words):
 
 def versions():
     """Return the versions of all packages that take part and are installed."""
-    found = {"Python": sys.version.split()[0]}
+    found: dict[str, str | None] = {"Python": sys.version.split()[0]}
     for package in PACKAGES:
         try:
             found[package] = version(package)
@@ -109,7 +112,7 @@ def measure(options):
             results["steps"] += [{"peer": peer} | case for case in cases]
     if "monitoring" not in options.skip:
         for threads in counts:
-            results["monitoring"] += measured("monitoring", threads, threads, options.seconds, *MONITORED)[1]
+            results["monitoring"] += measured("monitoring", threads, threads, options.seconds, *options.monitored)[1]
     return results
 
 

@@ -3,6 +3,7 @@
 #include "check.h"
 #include "threading.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 
@@ -88,29 +89,30 @@ static void test_task_within_task(void) {
         CHECK(teams[t] == 1, "a task within a task ran on %d threads", teams[t]);
 }
 
-static atomic_int stop;
+static atomic_int started, stop;
 
-static void *run_until_stopped(void *tasks) {
-    while (!atomic_load(&stop)) {
+static void *run_until_stopped(void *nothing) {
+    run_exchange(4);
+    atomic_fetch_add(&started, 1);
+    while (!atomic_load(&stop))
         run_exchange(4);
-        ++*(int *)tasks;
-    }
-    return NULL;
+    return nothing;
 }
 
+/* A new thread may take longer to start than `body` takes to end, so each has done a task before the body begins. */
 static void with_callers_at_once(void (*body)(void)) {
     enum { CALLERS = 2 };
     pthread_t caller[CALLERS];
-    int tasks[CALLERS] = {0};
+    atomic_store(&started, 0);
     atomic_store(&stop, 0);
     for (int i = 0; i < CALLERS; i++)
-        CHECK(pthread_create(&caller[i], NULL, run_until_stopped, &tasks[i]) == 0, "no thread for caller %d", i);
+        CHECK(pthread_create(&caller[i], NULL, run_until_stopped, NULL) == 0, "no thread for caller %d", i);
+    while (atomic_load(&started) < CALLERS)
+        sched_yield();
     body();
     atomic_store(&stop, 1);
-    for (int i = 0; i < CALLERS; i++) {
-        pthread_join(caller[i], NULL);
-        CHECK(tasks[i] > 0, "caller %d never ran", i);
-    }
+    for (int i = 0; i < CALLERS; i++)
+        CHECK(pthread_join(caller[i], NULL) == 0, "caller %d did not end", i);
 }
 
 static void run_many(void) {
