@@ -1,5 +1,6 @@
 # Works on a fresh clone that has Python >= 3.11 with headers and venv, GCC or Clang, and make.
-# make test TORCH=1 ARGS="-k adam"; make sanitize CC=clang SANITIZE=thread. The compiler flags are in csrc/flags.mk.
+# make test TORCH=1 ARGS="-k adam"; make sanitize CC=clang SANITIZE=thread; make sanitize FPENV=plain.
+# The compiler flags are in csrc/flags.mk.
 PYTHON ?= python3
 SANITIZE ?= address,undefined
 include csrc/flags.mk
@@ -66,8 +67,8 @@ format: $(BUILT) ## put the sources in that style
 	$(BIN)/clang-format -i $(C_STYLED)
 
 # The engine and its C tests without Python.
-CHECKED := build/sanitize/$(notdir $(lastword $(CC)))-$(subst $(comma),-,$(SANITIZE))
-CHECKED_FLAGS := $(FLAGS_common) $(FLAGS_warnings) $(FLAGS_checked) -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+CHECKED := build/sanitize/$(notdir $(lastword $(CC)))-$(subst $(comma),-,$(SANITIZE))$(FPENV:%=-%)
+CHECKED_FLAGS := $(FLAGS_common) $(FLAGS_warnings) $(FLAGS_checked) $(FLAGS_fpenv_$(FPENV)) -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 ISAS := $(or $(ISAS_$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))),scalar)
 ENGINE := $(wildcard csrc/*.c $(ISAS:%=csrc/kernels/%_*.c))
 ENGINE_OBJECTS := $(ENGINE:%.c=$(CHECKED)/%.o)
