@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad import _checks, _core, config, losses, optim
+from fastgrad import _checks, _core, config, inference, losses, optim
 from fastgrad.batches import checked_inputs, checked_pair, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
@@ -229,16 +229,12 @@ class MLP:
         """
         training = _checks.boolean("training", training)
         inputs = checked_inputs(self._network, X)
-        rows = len(inputs)
-        out = np.empty((rows, self._sizes[-1]), self._dtype)
-        if training:
-            with self._network.lock:
-                self._gradients.forward(inputs, out)
-                self._can_backward = True
-            return out
-        done = 0
-        while done < rows:
-            done = self._inference.forward(inputs, out, done)
+        if not training:
+            return inference.true_outputs(self._inference, inputs)
+        out = np.empty((len(inputs), self._sizes[-1]), self._dtype)
+        with self._network.lock:
+            self._gradients.forward(inputs, out)
+            self._can_backward = True
         return out
 
     def backward(self, dL_doutput: npt.ArrayLike) -> Gradients:
@@ -300,7 +296,9 @@ class MLP:
         -------
         array
             (n,) class numbers after training with "cross_entropy"; (n, n_outputs) of 0 and 1 after
-            "binary_cross_entropy"; else the (n, n_outputs) outputs. (n,) where the targets of training were so.
+            "binary_cross_entropy"; else the (n, n_outputs) outputs. (n,) where the targets of training were so. Classes
+            are those of the true outputs, also where these lie outside the range of the dtype; outputs themselves are
+            inf or 0 there, as those of `forward`.
 
         Raises
         ------
@@ -308,13 +306,11 @@ class MLP:
             The network has not been trained; `forward` gives its outputs all the same.
         """
         kind = self._trained("predict")
-        outputs = self.forward(X)
-        if kind == "cross_entropy":
-            classes: Array = outputs.argmax(axis=1)
-            return classes
-        told = (outputs > 0).astype(np.int64) if kind == "binary_cross_entropy" else outputs
+        told = inference.told(self._inference, checked_inputs(self._network, X), kind)
         return told[:, 0] if self._trained_flat else told
 
+        ValueError
+            Bad data, or the outputs of a row tell nothing, because the signal left the range within a layer.
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Return probabilities, after training with "cross_entropy" or "binary_cross_entropy".
 
@@ -327,19 +323,15 @@ class MLP:
         ------
         NotFittedError
             The network has not been trained.
-        ValueError
-            It was trained with a loss that knows no probabilities.
-        """
-        from scipy.special import expit, softmax
+        They are those of the true outputs, also where these lie outside the range of the dtype.
 
+        ValueError
+            It was trained with a loss that knows no probabilities, or a row tells nothing, as in `predict`.
+        """
         kind = self._trained("predict_proba")
         if kind not in ("cross_entropy", "binary_cross_entropy"):
             raise ValueError(f"predict_proba: got a network trained with {kind!r}, wants a cross-entropy loss")
-        outputs = self.forward(X)
-        if kind == "cross_entropy":
-            classes: Array = softmax(outputs, axis=1)
-            return classes
-        probabilities: Array = expit(outputs)
+        probabilities = inference.probabilities(self._inference, checked_inputs(self._network, X), kind)
         return probabilities[:, 0] if self._trained_flat else probabilities
 
     def summary(self) -> str:

@@ -316,7 +316,9 @@ static void test_floating_point_state(fg_isa isa) {
     const double x[] = {INFINITY, 0.1}, y[] = {1}, zero[] = {0, 0};
     const fg_batch good = {.rows = 1, .inputs = zero, .targets = y}, bad = {.rows = 1, .inputs = x, .targets = y};
     double loss, statistics[FG_STATISTICS], z[2], slope[2];
+    int32_t exponent;
     fg_network *const net = new_network(&s);
+    fg_plan *const inference = new_plan(net, 1, FG_INFERENCE);
     fg_plan *const plan = new_plan(net, 1, FG_GRADIENTS);
     fg_optimizer *const adam = new_optimizer(net, FG_OPTIMIZER_adam);
     CASE("%s floating-point state", fg_isa_name(isa));
@@ -329,6 +331,7 @@ static void test_floating_point_state(fg_isa isa) {
     KEEPS_STATE(fg_plan_step(plan, &good, FG_LOSS_mse, adam, &loss, NULL, statistics));
     KEEPS_STATE(fg_plan_step(plan, &bad, FG_LOSS_mse, adam, &loss, NULL, statistics));
     KEEPS_STATE((fg_plan_forward(plan, &good, NULL), 0));
+    KEEPS_STATE((fg_plan_scaled_forward(inference, &bad, z, &exponent), 0));
     KEEPS_STATE((fg_plan_backward(plan, y), 0));
     KEEPS_STATE((fg_plan_get_statistics(plan, statistics), 0));
     KEEPS_STATE((fg_plan_gradients(plan, &bad, FG_LOSS_cross_entropy, &loss), 0));
@@ -340,6 +343,7 @@ static void test_floating_point_state(fg_isa isa) {
 #undef KEEPS_STATE
     fesetround(FE_TONEAREST);
     fg_optimizer_destroy(adam);
+    fg_plan_destroy(inference);
     fg_plan_destroy(plan);
     fg_network_destroy(net);
 }
