@@ -1,5 +1,6 @@
 # Works on a fresh clone that has Python >= 3.11 with headers and venv, GCC or Clang, and make.
-# make test TORCH=1 ARGS="-k adam"; make sanitize CC=clang SANITIZE=thread. The compiler flags are in csrc/flags.mk.
+# make test TORCH=1 ARGS="-k adam"; make sanitize CC=clang SANITIZE=thread; make sanitize FPENV=plain.
+# The compiler flags are in csrc/flags.mk.
 PYTHON ?= python3
 SANITIZE ?= address,undefined
 comma := ,

@@ -1,7 +1,7 @@
 /* Backward-weights adds up what the blocks of rows have to say, which may carry different exponents. Here the inputs and
  * deltas of a layer are brought to where they can be added: as they are, where all blocks agree; to their true values,
- * where these and their products fit; else the inputs take what the products of the blocks differ by, and the largest
- * product decides. What a bias then meets as its input is no longer 1 but a power of two. */
+ * where these and their products fit; else the inputs take what the products of the blocks differ by, or have beyond the
+ * range, and the largest product decides. What a bias then meets as its input may be a power of two other than 1. */
 #include "exponents.h"
 #include "layout.h"
 #include <limits.h>
@@ -42,11 +42,28 @@ static int fits_as_it_is(const fg_plan *plan, const block_sizes *s) {
            abs(s->size_of_signal + s->size_of_delta) <= room_of_product;
 }
 
+/* What a block's product is times a power of two of, once it is no larger than what leaves room for a sum of blocks. */
+static int product_exponent(const fg_plan *plan, const block_sizes *s) {
+    const int room = plan->net->kernels->dtype == FG_F32 ? 100 : 900;
+    const int exponent = s->signal + s->delta, size = s->size_of_signal + s->size_of_delta - exponent;
+    return exponent + (size > room ? size - room : 0);
+}
+
+/* Of blocks that all have these exponents. True values need no such care: the verdict sees to them. */
+static int products_fit(const fg_plan *plan, int l, int signal, int delta) {
+    for (int64_t b = 0; (signal != 0 || delta != 0) && b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++) {
+        const block_sizes s = sizes_of(plan, l, b);
+        if (!s.is_zero && product_exponent(plan, &s) > signal + delta)
+            return 0;
+    }
+    return 1;
+}
+
 static fg_alignment find_alignment(const fg_plan *plan, int l) {
     const int *signals = plan->signal_exponents[l], *deltas = plan->delta_exponents[l + 1];
     fg_alignment largest = {FG_SCALED_INPUTS, INT_MIN, INT_MIN};
     int fit = 1;
-    if (!blocks_differ(plan, signals) && !blocks_differ(plan, deltas))
+    if (!blocks_differ(plan, signals) && !blocks_differ(plan, deltas) && products_fit(plan, l, signals[0], deltas[0]))
         return (fg_alignment){FG_AS_THEY_ARE, signals[0] + deltas[0], deltas[0]};
     for (int64_t b = 0; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++) {
         const block_sizes s = sizes_of(plan, l, b);
@@ -55,8 +72,8 @@ static fg_alignment find_alignment(const fg_plan *plan, int l) {
         if (s.is_zero)
             continue;
         fit &= fits_as_it_is(plan, &s);
-        if (s.signal + s.delta > largest.product)
-            largest.product = s.signal + s.delta;
+        if (product_exponent(plan, &s) > largest.product)
+            largest.product = product_exponent(plan, &s);
     }
     if (fit)
         return (fg_alignment){FG_TRUE_VALUES, 0, 0};

@@ -98,14 +98,21 @@ void fg_scale_block(const fg_plan *plan, void *const *levels, int level, int64_t
         plan->net->kernels->scale_rows(&args);
 }
 
+/* Row r of a block of a level. Beyond its columns inference keeps what another level has left. */
+static const void *row_of_block(const fg_plan *plan, void *const *levels, int level, int64_t block, int64_t r) {
+    return fg_at(plan->net, levels[level], (block * FG_ROW_BLOCK + r) * plan->strides[level]);
+}
+
 /* The sum of squares of a block of a level. */
 static double squares_of_block(const fg_plan *plan, void *const *levels, int level, int64_t block) {
-    const int64_t stride = plan->strides[level], n = fg_rows_in_block(plan, block) * stride;
-    const void *x = fg_at(plan->net, levels[level], block * FG_ROW_BLOCK * stride);
+    const int64_t columns = fg_level_columns(plan, level);
     double total = 0.0;
-    for (int64_t i = 0; i < n; i++) {
-        const double e = is_single(plan) ? (double)((const float *)x)[i] : ((const double *)x)[i];
-        total += e * e;
+    for (int64_t r = 0; r < fg_rows_in_block(plan, block); r++) {
+        const void *x = row_of_block(plan, levels, level, block, r);
+        for (int64_t i = 0; i < columns; i++) {
+            const double e = is_single(plan) ? (double)((const float *)x)[i] : ((const double *)x)[i];
+            total += e * e;
+        }
     }
     return total;
 }
@@ -117,15 +124,22 @@ static int largest_size(const fg_plan *plan, int64_t n, const void *x) {
     return largest > 0.0 ? size_of(largest) : INT_MIN;
 }
 
+static int largest_size_of_block(const fg_plan *plan, void *const *levels, int level, int64_t block) {
+    int largest = INT_MIN;
+    for (int64_t r = 0; r < fg_rows_in_block(plan, block); r++) {
+        const int size = largest_size(plan, fg_level_columns(plan, level), row_of_block(plan, levels, level, block, r));
+        largest = size > largest ? size : largest;
+    }
+    return largest;
+}
+
 /* Brings a block near 2^aim and gives the power of two that it was multiplied by. Where squares have left the range of
  * double, the largest entry says how far that is. */
 static int center(const fg_plan *plan, void *const *levels, int level, int64_t block, int aim, double *square) {
-    const int64_t stride = plan->strides[level];
     const int in_range = *square > 0x1p-900 && *square < 0x1p900;
     int size = size_of_root(*square), move;
     if (!in_range && !isnan(*square))
-        size = largest_size(plan, fg_rows_in_block(plan, block) * stride,
-                            fg_at(plan->net, levels[level], block * FG_ROW_BLOCK * stride));
+        size = largest_size_of_block(plan, levels, level, block);
     move = size == INT_MIN ? 0 : move_for(plan, size - aim);
     fg_scale_block(plan, levels, level, block, move);
     if (in_range)

@@ -120,6 +120,9 @@ typedef struct {
 } fg_batch;
 
 void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs /* [rows][sizes[layers]], or NULL */);
+/* The same at any size: outputs of row r are what is given times 2^exponents[r]. A row that its neighbours might make
+ * vanish passes once more, alone. The plan's mode is FG_INFERENCE. */
+void fg_plan_scaled_forward(fg_plan *, const fg_batch *, void *outputs, int32_t *exponents /* [rows] */);
 /* Without statistics only the norms are taken that certify a step before it is applied. */
 fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss,
                        fg_liveness * /* NULL: `dead` is of this step alone */,

@@ -3,6 +3,8 @@
 FLAGS_common = -std=c11 -O3 -ffp-contract=off -fno-math-errno -fvisibility=hidden -fPIC -pthread
 FLAGS_warnings = -Wall -Wextra
 FLAGS_checked = -O1 -g -fno-omit-frame-pointer -UNDEBUG
+# The floating-point state of processors other than x86-64 and AArch64, which cannot flush: csrc/fpenv.h.
+FLAGS_fpenv_plain = -DFG_PLAIN_FPENV
 
 # The instruction sets built for a machine (absent machine: scalar), and the flags of csrc/kernels/<isa>_{f32,f64}.c.
 ISAS_x86_64 = scalar avx2 avx512

@@ -1,11 +1,12 @@
-/* The floating-point state of a kernel: round to nearest, no traps, flush-to-zero and denormals-are-zero, since one
- * subnormal operand costs as much as hundreds of normal ones. Every entry of the engine and every worker sets it; every
- * entry puts the caller's back. */
+/* The floating-point state of a kernel: round to nearest, no traps and, where the processor can, flush-to-zero and
+ * denormals-are-zero, since one subnormal operand costs as much as hundreds of normal ones. Every entry of the engine and
+ * every worker sets it; every entry puts the caller's back. Nothing may depend on whether a subnormal number counts as
+ * what it is or as 0: FG_PLAIN_FPENV builds what other processors run, so that the tests can meet it on any. */
 #ifndef FG_FPENV_H
 #define FG_FPENV_H
 #include <stdint.h>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(FG_PLAIN_FPENV)
 #include <xmmintrin.h>
 typedef uint32_t fg_fpenv;
 static inline fg_fpenv fg_fpenv_enter(void) {
@@ -14,7 +15,7 @@ static inline fg_fpenv fg_fpenv_enter(void) {
     return caller;
 }
 static inline void fg_fpenv_leave(fg_fpenv caller) { _mm_setcsr(caller); }
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && !defined(FG_PLAIN_FPENV)
 typedef uint64_t fg_fpenv;
 static inline fg_fpenv fg_fpenv_enter(void) {
     fg_fpenv caller;
@@ -24,8 +25,14 @@ static inline fg_fpenv fg_fpenv_enter(void) {
 }
 static inline void fg_fpenv_leave(fg_fpenv caller) { __asm__ volatile("msr fpcr, %0" : : "r"(caller)); }
 #else
-typedef int fg_fpenv;
-static inline fg_fpenv fg_fpenv_enter(void) { return 0; }
-static inline void fg_fpenv_leave(fg_fpenv caller) { (void)caller; }
+#include <fenv.h>
+typedef fenv_t fg_fpenv;
+static inline fg_fpenv fg_fpenv_enter(void) {
+    fg_fpenv caller;
+    feholdexcept(&caller);
+    fesetround(FE_TONEAREST);
+    return caller;
+}
+static inline void fg_fpenv_leave(fg_fpenv caller) { fesetenv(&caller); }
 #endif
 #endif

@@ -1,5 +1,6 @@
 /* One layer at a time: cuts a thread's share into units of work and hands each to a kernel. */
 #include "exponents.h"
+#include "lost_rows.h"
 #include <math.h>
 
 static void *row_of(const fg_plan *plan, void *const *levels, int level, int64_t row) {
@@ -14,6 +15,8 @@ void fg_load_inputs(fg_plan *plan, const fg_batch *batch, fg_share share) {
         args.output = row_of(plan, plan->activations, 0, args.first_row);
         args.sum_of_squares = plan->input_squares + b;
         plan->net->kernels->load_rows(&args);
+        if (plan->seeks_lost)
+            fg_notice_lost_rows(plan, 0, b);
         fg_center_inputs(plan, b);
     }
 }
@@ -89,6 +92,13 @@ static void keep_exponents(fg_plan *plan, int l, fg_share share, const fg_signal
     }
 }
 
+/* Where no block has moved, what a row could lose shows in the inputs and the outputs. */
+static void notice_lost_rows(fg_plan *plan, int l, fg_share share) {
+    for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++)
+        if (l > 0 && plan->signal_exponents[l][b] != 0)
+            fg_notice_lost_rows(plan, l, b);
+}
+
 static void forward_part(fg_plan *plan, int l, fg_share share) {
     const fg_network *net = plan->net;
     const fg_kernels *kernels = net->kernels;
@@ -106,6 +116,8 @@ static void forward_part(fg_plan *plan, int l, fg_share share) {
     fg_signal_moves(plan, l, share, moves);
     if (share.first_panel == 0)
         keep_exponents(plan, l, share, moves);
+    if (share.first_panel == 0 && plan->seeks_lost)
+        notice_lost_rows(plan, l, share);
     for (int64_t p = share.first_panel; p < share.first_panel + share.panels; p++) {
         const int64_t start = fg_panel_start(layer->vecs, p, kernels->panel_vecs), column = start * kernels->lanes;
         args.vecs = fg_panel_vecs(layer->vecs, start, kernels->panel_vecs);

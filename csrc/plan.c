@@ -3,13 +3,9 @@
 #include "sharing.h"
 #include <stdlib.h>
 
-static int64_t level_width(const fg_network *net, int level) {
-    return level == 0 ? net->layer[0].fan_in : net->layer[level - 1].fan_out;
-}
-
 int64_t fg_level_panels(const fg_plan *plan, int level) {
     const fg_kernels *k = plan->net->kernels;
-    return fg_panels(fg_vecs(level_width(plan->net, level), k->lanes), k->panel_vecs);
+    return fg_panels(fg_vecs(fg_level_columns(plan, level), k->lanes), k->panel_vecs);
 }
 
 static void *take_pointers(fg_arena *arena, int count) { return fg_arena_take(arena, (size_t)count, sizeof(void *)); }
@@ -22,7 +18,7 @@ static void place(fg_arena *arena, void **slot, int index, size_t count, size_t 
 }
 
 static int64_t level_stride(const fg_plan *plan, int level) {
-    return fg_row_stride(level_width(plan->net, level), (int64_t)plan->net->element_size);
+    return fg_row_stride(fg_level_columns(plan, level), (int64_t)plan->net->element_size);
 }
 
 static size_t level_elements(const fg_plan *plan, int level) {
@@ -176,8 +172,10 @@ static void carve_plan(void *owner, fg_arena *arena) {
     plan->counters = 2 * (plan->net->layers + 1) + 2;
     plan->counter = fg_arena_take(arena, (size_t)plan->counters, sizeof *plan->counter);
     carve_forward_sums(plan, arena);
-    if (plan->mode == FG_INFERENCE)
+    if (plan->mode == FG_INFERENCE) {
+        plan->lost = fg_arena_take(arena, (size_t)plan->capacity, sizeof *plan->lost);
         return;
+    }
     carve_backward_sums(plan, arena);
     carve_units(plan, arena);
     carve_scratch(plan, arena);

@@ -61,6 +61,8 @@ struct fg_plan {
     int counters;         /* one for each level of forward, of backward-data, for a trial and for the update */
     struct fg_counter *counter; /* [counters] */
     int64_t rows;         /* of the last forward pass */
+    int seeks_lost;       /* whether this pass looks for rows that their block may have lost; inference only */
+    unsigned char *lost;  /* [capacity] */
     int measured;         /* whether this pass feeds statistics beyond the norms that the verdict needs */
     fg_arena arena;
 };
@@ -76,6 +78,10 @@ static inline int64_t fg_rows_in_block(const fg_plan *plan, int64_t block) {
 }
 
 static inline const fg_layer *fg_layer_of(const fg_plan *plan, int l) { return &plan->net->layer[l]; }
+
+static inline int64_t fg_level_columns(const fg_plan *plan, int level) {
+    return level > 0 ? fg_layer_of(plan, level - 1)->fan_out : fg_layer_of(plan, 0)->fan_in;
+}
 
 /* Where the column slopes of a block of a layer lie, from `column` on. */
 static inline void *fg_column_slopes(const fg_plan *plan, int l, int64_t block, int64_t column) {
@@ -99,6 +105,9 @@ typedef enum { FG_APPLY, FG_TRY_FIRST, FG_REFUSE } fg_verdict;
 fg_verdict fg_judge_step(const fg_plan *, const fg_optimizer *, double loss);
 fg_verdict fg_judge_trial(const fg_plan *);
 void fg_remember_step(const fg_plan *); /* once the step has been applied */
+
+/* The outputs as they are stored and, for each row, the exponent, results.c. */
+void fg_get_scaled_outputs(const fg_plan *, void *out /* [rows][sizes[layers]] */, int32_t *exponents /* [rows] */);
 
 /* The share of a layer's units that are dead, liveness.c. Where no liveness is kept: in this pass. */
 double fg_dead_share(const fg_plan *, int layer, fg_liveness *);

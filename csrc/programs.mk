@@ -5,8 +5,8 @@ ISAS := $(or $(ISAS_$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))),scala
 ENGINE := $(wildcard csrc/*.c $(ISAS:%=csrc/kernels/%_*.c))
 
 # Tests, under sanitizers: build/sanitize/.
-CHECKED := build/sanitize/$(COMPILER)-$(subst $(comma),-,$(SANITIZE))
-CHECKED_FLAGS := $(FLAGS_common) $(FLAGS_warnings) $(FLAGS_checked) -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+CHECKED := build/sanitize/$(COMPILER)-$(subst $(comma),-,$(SANITIZE))$(FPENV:%=-%)
+CHECKED_FLAGS := $(FLAGS_common) $(FLAGS_warnings) $(FLAGS_checked) $(FLAGS_fpenv_$(FPENV)) -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 C_TESTS := $(patsubst %.c,$(CHECKED)/%,$(wildcard tests/csrc/test_*.c))
 
 sanitize: $(C_TESTS) ## run the C tests under the address and undefined-behaviour sanitizers

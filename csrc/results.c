@@ -68,6 +68,15 @@ void fg_plan_get_activation(const fg_plan *plan, int l, void *out) {
     fg_fpenv_leave(caller);
 }
 
+void fg_get_scaled_outputs(const fg_plan *plan, void *out, int32_t *exponents) {
+    const int level = plan->net->layers;
+    for (int64_t b = 0; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++) {
+        copy_block(plan, plan->activations, level, b, 0, plan->net->layer[level - 1].fan_out, out);
+        for (int64_t r = 0; r < fg_rows_in_block(plan, b); r++)
+            exponents[b * FG_ROW_BLOCK + r] = plan->signal_exponents[level][b];
+    }
+}
+
 double fg_plan_log10_loss(const fg_plan *plan) {
     static const double LOG10_2 = 0.30102999566398119521;
     return log10(fabs(plan->loss)) + plan->loss_exponent * LOG10_2;

@@ -4,6 +4,7 @@
 #include "exponents.h"
 #include "fpenv.h"
 #include "layout.h"
+#include "lost_rows.h"
 #include "sharing.h"
 #include <assert.h>
 #include <limits.h>
@@ -163,6 +164,30 @@ void fg_plan_forward(fg_plan *plan, const fg_batch *batch, void *outputs) {
     execute(&p, batch->rows);
     if (outputs)
         fg_plan_get_activation(plan, plan->net->layers - 1, outputs);
+    fg_fpenv_leave(caller);
+}
+
+static void pass_scaled(fg_plan *plan, const fg_batch *batch, void *outputs, int32_t *exponents) {
+    pass p = {.plan = plan, .batch = batch, .forward = 1};
+    execute(&p, batch->rows);
+    for (int64_t b = 0; b < fg_ceil_div(batch->rows, FG_ROW_BLOCK); b++)
+        fg_notice_lost_rows(plan, plan->net->layers, b);
+    fg_get_scaled_outputs(plan, outputs, exponents);
+}
+
+/* A row alone marks row 0, whose mark has been read by then. */
+void fg_plan_scaled_forward(fg_plan *plan, const fg_batch *batch, void *outputs, int32_t *exponents) {
+    const int64_t columns = plan->net->layer[plan->net->layers - 1].fan_out;
+    const fg_fpenv caller = fg_fpenv_enter();
+    fg_batch alone = *batch;
+    assert(plan->mode == FG_INFERENCE);
+    plan->seeks_lost = 1;
+    pass_scaled(plan, batch, outputs, exponents);
+    alone.rows = 1;
+    for (int64_t r = 0; batch->rows > 1 && r < batch->rows; r++, alone.first++)
+        if (plan->lost[r])
+            pass_scaled(plan, &alone, fg_at(plan->net, outputs, r * columns), exponents + r);
+    plan->seeks_lost = 0;
     fg_fpenv_leave(caller);
 }
 

@@ -240,3 +240,22 @@ def test_mpmath_agrees_with_the_oracle():
 
 def test_the_record_is_that_of_the_engine():
     assert _core.STATISTICS == fg.telemetry.RECORD
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("rows", [1, 16, 40])
+def test_a_product_of_levels_that_are_both_stored_large_fits(rows, isa):
+    """Beside weights of 2^-126 both the inputs and the deltas of a layer are stored near 2^80."""
+    width = 520
+    weights = np.zeros((width, width), np.float32)
+    weights[0, 0] = 2.0**-126
+    X, y = np.zeros((rows, width)), np.zeros((rows, width))
+    X[:, 0], y[:, 0] = 1.5 * 2.0**-20, 2.0**-7 * width * np.arange(1, rows + 1)
+    with fg.force_isa(isa):
+        net = fg.MLP([width, width], init=weights)
+    exact = 1.5 * 2.0**-20 * -(2.0**-6) * np.arange(1, rows + 1).sum() / rows
+    grads = net.gradients(X, y, loss="mse")[1]
+    assert grads.weights[0][0, 0] == pytest.approx(exact, rel=1e-6)
+    assert grads.log10_norm[0] == pytest.approx(np.log10(-exact), abs=1e-6)
+    fg.Trainer(net, "mse", fg.SGD(lr=1.0)).step(X, y)
+    assert net.weights[0][0, 0] == pytest.approx(-exact, rel=1e-6)

@@ -301,6 +301,16 @@ def test_float64_inputs_and_gradients_whose_squares_leave_the_range(size):
     np.testing.assert_allclose(net.backward([[size]]).log10_norm, decades - 490.0, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("isa", ISAS)
+def test_what_another_pass_has_left_does_not_move_the_inputs(isa):
+    """Inference keeps levels of different widths in one place."""
+    shapes, gains = ((6, 3), (3, 7), (7, 9), (9, 16)), (1e37, 1e-50, 1e-70, 1e130)
+    with fg.force_isa(isa):
+        net = plain([np.full(shape, gain) for shape, gain in zip(shapes, gains, strict=True)], dtype="float64")
+    for x in (1e30, 1e-296, 1e-200):
+        np.testing.assert_allclose(net.forward(np.full((20, 6), x)), np.full((20, 16), 6 * 3 * 7 * 9e47 * x), rtol=1e-9)
+
+
 @pytest.mark.parametrize("z", [-20.0, -43.0, -60.0, -80.0])
 def test_the_slope_of_a_saturated_output_is_not_lost(z):
     net = plain([[[1.0]]], output_activation="sigmoid")

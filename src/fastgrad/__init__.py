@@ -4,7 +4,7 @@ from importlib.metadata import version as _version
 
 from fastgrad import init, losses, ops, optim, plot, reference, telemetry
 from fastgrad.config import cpu_info, force_isa, get_num_threads, set_num_threads
-from fastgrad.errors import DivergenceError, Nonfinite, NotFittedError
+from fastgrad.errors import DivergenceError, DoubtfulNetworkWarning, Nonfinite, NotFittedError
 from fastgrad.gradients import Gradients
 from fastgrad.history import History
 from fastgrad.network import MLP
@@ -20,6 +20,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "DivergenceError",
+    "DoubtfulNetworkWarning",
     "Gradients",
     "History",
     "LayerStats",

@@ -85,6 +85,7 @@ cdef extern from "fastgrad.h" nogil:
     fg_status fg_plan_create(fg_plan **out, fg_network *, int64_t capacity, fg_plan_mode)
     void fg_plan_destroy(fg_plan *)
     void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs)
+    void fg_plan_scaled_forward(fg_plan *, const fg_batch *, void *outputs, int32_t *exponents)
     fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss, fg_liveness *,
                            double *statistics)
     fg_culprit fg_plan_culprit(const fg_plan *, const fg_batch *)

@@ -11,7 +11,7 @@ import numpy
 cdef enum:
     ANY = -1
 
-cdef char DOUBLE = c"d", INT64 = c"q"
+cdef char DOUBLE = c"d", INT64 = c"q", INT32 = c"i"
 cdef type ndarray = numpy.ndarray
 
 

@@ -55,8 +55,11 @@ cdef class Plan:
         self.handle, self.capacity, self.threads, self.rows = larger, rows, threads, 0
         return 0
 
-    def forward(self, object x, object out, int64_t first=0):
+    def forward(self, object x, object out, int64_t first=0, object exponents=None):
         """Forward pass of rows from `first` to `out`. An inference plan takes them in batches of its capacity.
+
+        With `exponents`, which only an inference plan takes, a row of `out` is to be multiplied by 2 to the power of
+        its entry there; otherwise it has true values.
 
         Returns the first row not done: all are, unless that took longer than LONGEST_CALL.
         """
@@ -64,10 +67,14 @@ cdef class Plan:
         cdef fg_batch batch = batch_of(inputs)
         cdef int64_t total = batch.rows
         cdef Pinned outputs = pin(out, "out", self.network.kind, 2, total, self.network.n_outputs, True)
+        cdef Pinned scales = None if exponents is None else pin(exponents, "exponents", INT32, 1, total, ANY, True)
+        cdef int32_t *power = NULL if scales is None else <int32_t *> scales.view.buf
         cdef char *to = <char *> outputs.view.buf
         cdef double end = fg_seconds() + LONGEST_CALL
         cdef int64_t most = self.capacity if self.mode == FG_INFERENCE else total
         self.require(total, FG_INFERENCE)
+        if power != NULL and self.mode != FG_INFERENCE:
+            raise ValueError("exponents: the plan was made for more than this")
         if first < 0 or first >= total:
             raise ValueError(f"first: got {first}, wants a row of X, 0 to {total - 1}")
         batch.first, batch.rows = first, 0
@@ -76,10 +83,16 @@ cdef class Plan:
             with nogil:
                 while batch.first < total and (batch.rows == 0 or fg_seconds() < end):
                     batch.rows = min(most, total - batch.first)
-                    fg_plan_forward(self.handle, &batch, to + batch.first * outputs.view.strides[0])
+                    self.forward_batch(&batch, to, outputs.view.strides[0], power)
                     batch.first += batch.rows
             self.rows = batch.rows
         return batch.first
+
+    cdef void forward_batch(self, const fg_batch *batch, char *to, Py_ssize_t stride, int32_t *power) noexcept nogil:
+        if power == NULL:
+            fg_plan_forward(self.handle, batch, to + batch.first * stride)
+        else:
+            fg_plan_scaled_forward(self.handle, batch, to + batch.first * stride, power + batch.first)
 
     cdef Pinned records(self, object statistics, int64_t steps):
         """Pin where the statistics of so many steps go, or return None where they are not wanted."""

@@ -79,6 +79,14 @@ def force_isa(isa: str) -> Iterator[None]:
     ------
     ValueError, TypeError
         Unknown, or not to be had on this machine.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> with fg.force_isa("scalar"):
+    ...     net = fg.MLP([2, 1])
+    >>> net.isa
+    'scalar'
     """
     token = _active.set(_checks.choice("isa", isa, usable_isas()))
     try:
@@ -94,17 +102,41 @@ def set_num_threads(n: int) -> None:
     ----------
     n : int
         1 to 256. A step too small to share runs on fewer. More than the processors is honoured, and slow.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> before = fg.get_num_threads()
+    >>> fg.set_num_threads(1)
+    >>> fg.get_num_threads()
+    1
+    >>> fg.set_num_threads(before)
     """
     _core.set_threads(_checks.integer("n", n, at_least=1, below=_MOST_THREADS + 1))
 
 
 def get_num_threads() -> int:
-    """Return how many threads a step may use; at first what the affinity mask and the cgroup's quota allow."""
+    """Return how many threads a step may use; at first what the affinity mask and the cgroup's quota allow.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> fg.get_num_threads() >= 1
+    True
+    """
     return _core.get_threads()
 
 
 def cpu_info() -> CpuInfo:
-    """Return the processor's name, the usable instruction sets, the active one, and the numbers of threads."""
+    """Return the processor's name, the usable instruction sets, the active one, and the numbers of threads.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> info = fg.cpu_info()
+    >>> info["isa"] in info["isas"]
+    True
+    """
     return {
         "brand": _core.cpu_brand(),
         "isas": usable_isas(),

@@ -8,7 +8,20 @@ from fastgrad.telemetry import LayerStats
 
 
 class NotFittedError(ValueError, AttributeError):
-    """A prediction was asked of a network that has not been trained."""
+    """A prediction was asked of a network that has not been trained.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> fg.MLP([2, 1]).predict([[0.0, 0.0]])
+    Traceback (most recent call last):
+        ...
+    fastgrad.errors.NotFittedError: predict: got a network that has not been trained; call fit first, or use forward
+    """
+
+
+class DoubtfulNetworkWarning(UserWarning):
+    """A network can hardly learn, or tell, what it is asked for, though somebody could mean it so."""
 
 
 class Nonfinite(NamedTuple):
@@ -28,6 +41,12 @@ class Nonfinite(NamedTuple):
     sample : int or None
         The first row of the batch that has such an entry, as a row of the X that was given to the step, run or fit.
         None where rows are not samples: for weights, bias, loss and update.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> print(fg.Nonfinite(step=7, layer=0, tensor="input", count=2, sample=31))
+    the input of layer 0 (2 entries, first in row 31 of X)
     """
 
     step: int
@@ -57,6 +76,16 @@ class DivergenceError(ArithmeticError):
         The step's number, and where a number first left the range; see `Nonfinite`.
     recent : tuple of LayerStats
         The statistics of up to 32 steps before it, the last one last; empty without telemetry.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> trainer = fg.Trainer(fg.MLP([1, 1], init="zeros"), loss="mse", optimizer=fg.SGD(lr=1e38))
+    >>> try:
+    ...     trainer.step([[1.0]], [[1e10]])
+    ... except fg.DivergenceError as error:
+    ...     print(error.tensor, error.layer, error.step, trainer.steps)
+    update 0 0 0
     """
 
     def __init__(

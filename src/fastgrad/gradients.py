@@ -30,6 +30,14 @@ class Gradients:
         log10 of the Frobenius norm of each dL/dW_l, far beyond the range of the dtype; -inf for zero.
     log10_loss : float
         log10 of the loss's magnitude, likewise; nan after `MLP.backward`, which knows no loss.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> net = fg.MLP([1, 1, 1], activation="identity", init=[[[1e-30]], [[1e-30]]])
+    >>> loss, grads = net.gradients([[1.0]], [[1e-30]], loss="mse")
+    >>> bool(grads.weights[0] == 0.0), grads.log10_norm.round(3)
+    (True, array([-59.699, -59.699]))
     """
 
     weights: list[Array]

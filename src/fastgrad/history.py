@@ -56,6 +56,13 @@ class History:
     Notes
     -----
     One run at a time writes to it, and it is not to be read meanwhile.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> history = fg.MLP([2, 1]).fit(np.ones((10, 2)), np.ones(10), loss="mse", epochs=3, batch_size=4)
+    >>> len(history), len(history.epochs), len(history.telemetry)
+    (9, 3, 9)
     """
 
     def __init__(self, layers: int) -> None:

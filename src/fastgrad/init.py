@@ -188,6 +188,12 @@ def rule_for(init: str, activation: str) -> Rule:
 
     He's variance 2 / ((1 + slope^2) fan_in) is derived for (leaky) ReLU; the smooth activations that share its line use
     it as ReLU's approximations. LeCun's 1 / fan_in is from LeCun et al. 1998, section 4.6.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> fg.init.rule_for("auto", "relu")
+    VarianceScaling(scale=2.0, fan='fan_in', distribution='normal')
     """
     _checks.choice("init", init, NAMES)
     _checks.choice("activation", activation, AUTO)
@@ -256,6 +262,13 @@ def initialise(
         Unknown name, wrong shape, or an entry that is not finite in `dtype`.
     TypeError
         Neither a name, a callable nor a real array.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> rng = fg.init.layer_rng(seed=0, layer=0)
+    >>> fg.init.initialise("he_normal", 784, 256, activation="relu", dtype="float32", rng=rng).shape
+    (784, 256)
     """
     shape = (_checks.integer("fan_in", fan_in, at_least=1), _checks.integer("fan_out", fan_out, at_least=1))
     wanted = _checks.float_dtype("dtype", dtype)

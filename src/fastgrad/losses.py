@@ -5,12 +5,14 @@ With a the network's output, y the target, n samples and k outputs. The arithmet
 """
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks
+from fastgrad.errors import DoubtfulNetworkWarning
 
 LOSSES = {
     "mse": "mean over all entries of (a - y)^2",
@@ -22,6 +24,11 @@ LOSSES = {
 }
 
 
+_CAN_NOT_BE_LOGITS = {
+    "cross_entropy": ("sigmoid",),
+    "binary_cross_entropy": ("sigmoid", "relu", "softplus"),  # no probability below 1/2
+}
+_REACH = {"relu": (0.0, math.inf), "softplus": (0.0, math.inf), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 _RANGES = {
     "cross_entropy": (math.inf, "a probability >= 0"),
     "binary_cross_entropy": (1.0, "a target in [0, 1]"),
@@ -29,8 +36,98 @@ _RANGES = {
 
 
 def check_loss(loss: str) -> str:
-    """Return `loss` if it names one of `LOSSES`; otherwise raise a ValueError or TypeError that lists them."""
+    """Return `loss` if it names one of `LOSSES`; otherwise raise a ValueError or TypeError that lists them.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> fg.losses.check_loss("huber")
+    'huber'
+    >>> fg.losses.check_loss("rmse")
+    Traceback (most recent call last):
+        ...
+    ValueError: loss: got 'rmse', wants one of mse, l2_norm, mae, huber, cross_entropy, binary_cross_entropy
+    """
     return _checks.choice("loss", loss, LOSSES)
+
+
+def check_outputs(loss: str, n_outputs: int, output_activation: str = "identity") -> str:
+    """Return `loss` unless a network with such outputs would learn nothing from it, or tell lies after it.
+
+    Parameters
+    ----------
+    loss : str
+        One of `LOSSES`.
+    n_outputs : int
+        Units of the output layer.
+    output_activation : str
+        Its activation.
+
+    Raises
+    ------
+    ValueError
+        "cross_entropy" of one output, which is always 0; or a loss on logits of outputs that cannot be logits: those of
+        a sigmoid, and for "binary_cross_entropy" others that are never negative.
+
+    Warns
+    -----
+    DoubtfulNetworkWarning
+        Any other activation before a loss on logits.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> fg.losses.check_outputs("cross_entropy", n_outputs=2)
+    'cross_entropy'
+    >>> fg.losses.check_outputs("cross_entropy", n_outputs=1)
+    Traceback (most recent call last):
+        ...
+    ValueError: loss: got 'cross_entropy' for 1 output, which is always 0, wants 'binary_cross_entropy', or 2 outputs
+    """
+    if loss == "cross_entropy" and n_outputs == 1:
+        raise ValueError(
+            "loss: got 'cross_entropy' for 1 output, which is always 0, wants 'binary_cross_entropy', or 2 outputs"
+        )
+    if loss not in _CAN_NOT_BE_LOGITS or output_activation == "identity":
+        return loss
+    message = (
+        f"output_activation: got {output_activation!r} before {loss!r}, which takes outputs as logits, wants 'identity'"
+    )
+    if output_activation in _CAN_NOT_BE_LOGITS[loss]:
+        raise ValueError(f"{message}; predict_proba gives probabilities")
+    warnings.warn(f"{message} unless limited logits are meant", DoubtfulNetworkWarning, stacklevel=3)
+    return loss
+
+
+def warn_of_reach(targets: npt.NDArray[Any], output_activation: str) -> None:
+    """Warn where outputs cannot reach the mean of their targets.
+
+    Parameters
+    ----------
+    targets : (n, n_outputs) array
+        Of a whole data set; labels pass.
+    output_activation : str
+        Of the output layer.
+
+    Warns
+    -----
+    DoubtfulNetworkWarning
+        The mean of a column lies outside what relu, softplus, sigmoid or tanh can give.
+    """
+    if targets.ndim == 1 or output_activation not in _REACH:
+        return
+    least, most = _REACH[output_activation]
+    with np.errstate(invalid="ignore"):
+        means = targets.mean(axis=0, dtype=np.float64)
+    outside = (means < least) | (means > most)
+    if outside.any():
+        column = int(np.argmax(outside))
+        warnings.warn(
+            f"y: column {column} has a mean of {means[column]:g}, wants one in [{least:g}, {most:g}], which is all "
+            f"that output_activation={output_activation!r} reaches; 'identity' reaches every target",
+            DoubtfulNetworkWarning,
+            stacklevel=3,
+        )
 
 
 def check_inputs(
@@ -62,6 +159,12 @@ def check_inputs(
         Complex, object, text or date entries.
     ValueError
         Wrong shape, no rows, or an entry that is not finite in `dtype` (row, column and value are named).
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> fg.losses.check_inputs([[1, 2]], 2, "float32")
+    array([[1., 2.]], dtype=float32)
     """
     given = _checks.real_array(name, X)
     if given.ndim != 2 or given.shape[1] != n_features or given.shape[0] == 0:
@@ -106,6 +209,17 @@ def check_targets(
         Entries are not real numbers, or labels are not integers.
     ValueError
         Unknown loss, wrong shape, or an entry out of range (row, column and value are named).
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> fg.losses.check_targets("mse", [1, 2], 2, 1, "float64")
+    array([[1.],
+           [2.]])
+    >>> fg.losses.check_targets("cross_entropy", [0, 3], 2, 3, "float64")
+    Traceback (most recent call last):
+        ...
+    ValueError: y: row 1 is 3, wants a label in [0, 3) for 3 classes
     """
     check_loss(loss)
     given = _checks.real_array("y", y)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad import _checks, _core, config, losses, optim
+from fastgrad import _checks, _core, config, inference, losses, optim
 from fastgrad.batches import checked_inputs, checked_pair, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
@@ -41,7 +41,8 @@ class MLP:
         First weights, one for all layers or one each (``len(sizes) - 1``); see `fastgrad.init.initialise`. An array
         is the weights themselves. "auto" goes by the activation. Biases start at 0.
     output_activation : str
-        Of the last layer. Losses on logits want "identity".
+        Of the last layer. Losses on logits, which are the cross-entropies, want "identity": a Trainer refuses a sigmoid
+        before them, and warns of others, see `fastgrad.losses.check_outputs`.
     bias : bool
         Whether layers have biases.
     dtype : {"float32", "float64"}
@@ -70,7 +71,7 @@ class MLP:
     >>> import fastgrad as fg
     >>> net = fg.MLP([784, *[256] * 30, 10], activation="relu", seed=0)
     >>> len(net.weights), net.weights[0].shape, net.n_parameters
-    (31, (784, 256), 2111242)
+    (31, (784, 256), 2111498)
     """
 
     def __init__(
@@ -174,7 +175,7 @@ class MLP:
         y : array_like
             Targets as `fastgrad.losses.check_targets` takes them.
         loss : str
-            One of `fastgrad.losses.LOSSES`.
+            One of `fastgrad.losses.LOSSES`; "cross_entropy" wants at least 2 outputs.
         optimizer : SGD, Adam, AdamW, RMSprop or str
         epochs, batch_size : int
             >= 1. The last batch may be shorter.
@@ -196,17 +197,23 @@ class MLP:
         Raises
         ------
         ValueError, TypeError
-            Bad data or arguments; nothing has changed.
+            Bad data or arguments, or a network that could learn nothing from this loss; nothing has changed.
         DivergenceError
             A loss or an update is not finite; the weights are those before that step.
         OSError
             The telemetry's file cannot be written.
+
+        Warns
+        -----
+        DoubtfulNetworkWarning
+            An activation limits logits, or its reach leaves out the mean of the targets.
         """
         trainer = Trainer(self, loss, optimizer, telemetry=telemetry, check_finite=check_finite)
         epochs = _checks.integer("epochs", epochs, at_least=1)
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
         shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)
         data = trainer._checked(X, y)
+        losses.warn_of_reach(data[1], self.activations[-1])
         trainer._watch(-(-len(data[0]) // batch_size))
         held_out = None
         if validation_data is not None:
@@ -229,16 +236,12 @@ class MLP:
         """
         training = _checks.boolean("training", training)
         inputs = checked_inputs(self._network, X)
-        rows = len(inputs)
-        out = np.empty((rows, self._sizes[-1]), self._dtype)
-        if training:
-            with self._network.lock:
-                self._gradients.forward(inputs, out)
-                self._can_backward = True
-            return out
-        done = 0
-        while done < rows:
-            done = self._inference.forward(inputs, out, done)
+        if not training:
+            return inference.true_outputs(self._inference, inputs)
+        out = np.empty((len(inputs), self._sizes[-1]), self._dtype)
+        with self._network.lock:
+            self._gradients.forward(inputs, out)
+            self._can_backward = True
         return out
 
     def backward(self, dL_doutput: npt.ArrayLike) -> Gradients:
@@ -283,7 +286,8 @@ class MLP:
         ValueError, TypeError
             Bad data.
         """
-        inputs, targets = self._checked(X, y, losses.check_loss(loss))
+        losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
+        inputs, targets = self._checked(X, y, loss)
         with self._network.lock:
             self._can_backward = False
             value = self._gradients.gradients(inputs, targets, loss)
@@ -291,7 +295,8 @@ class MLP:
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
         """Return the loss of X and y as one batch, changing nothing; arguments and errors as in `gradients`."""
-        return self._mean_loss(*self._checked(X, y, losses.check_loss(loss)), loss)
+        losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
+        return self._mean_loss(*self._checked(X, y, loss), loss)
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return what the network was trained to tell.
@@ -300,23 +305,25 @@ class MLP:
         -------
         array
             (n,) class numbers after training with "cross_entropy"; (n, n_outputs) of 0 and 1 after
-            "binary_cross_entropy"; else the (n, n_outputs) outputs. (n,) where the targets of training were so.
+            "binary_cross_entropy"; else the (n, n_outputs) outputs. (n,) where the targets of training were so. Classes
+            are those of the true outputs, also where these lie outside the range of the dtype; outputs themselves are
+            inf or 0 there, as those of `forward`.
 
         Raises
         ------
         NotFittedError
             The network has not been trained; `forward` gives its outputs all the same.
+        ValueError
+            Bad data, or the outputs of a row tell nothing, because the signal left the range within a layer.
         """
         kind = self._trained("predict")
-        outputs = self.forward(X)
-        if kind == "cross_entropy":
-            classes: Array = outputs.argmax(axis=1)
-            return classes
-        told = (outputs > 0).astype(np.int64) if kind == "binary_cross_entropy" else outputs
+        told = inference.told(self._inference, checked_inputs(self._network, X), kind)
         return told[:, 0] if self._trained_flat else told
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Return probabilities, after training with "cross_entropy" or "binary_cross_entropy".
+
+        They are those of the true outputs, also where these lie outside the range of the dtype.
 
         Returns
         -------
@@ -328,18 +335,12 @@ class MLP:
         NotFittedError
             The network has not been trained.
         ValueError
-            It was trained with a loss that knows no probabilities.
+            It was trained with a loss that knows no probabilities, or a row tells nothing, as in `predict`.
         """
-        from scipy.special import expit, softmax
-
         kind = self._trained("predict_proba")
         if kind not in ("cross_entropy", "binary_cross_entropy"):
             raise ValueError(f"predict_proba: got a network trained with {kind!r}, wants a cross-entropy loss")
-        outputs = self.forward(X)
-        if kind == "cross_entropy":
-            classes: Array = softmax(outputs, axis=1)
-            return classes
-        probabilities: Array = expit(outputs)
+        probabilities = inference.probabilities(self._inference, checked_inputs(self._network, X), kind)
         return probabilities[:, 0] if self._trained_flat else probabilities
 
     def summary(self) -> str:

@@ -66,6 +66,13 @@ def forward(
     ------
     ValueError, TypeError
         Wrong shape, dtype or name.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> layer = fg.ops.forward(np.array([[1.0, -2.0]]), np.array([[1.0, 3.0], [1.0, 1.0]]), activation="relu")
+    >>> layer.output, layer.deriv_mean
+    (array([[0., 1.]]), 0.5)
     """
     _checks.choice("activation", activation, _core.ACTIVATIONS)
     x, dtype = _first("x", x, 2)
@@ -86,6 +93,12 @@ def backward_data(delta: npt.ArrayLike, w: npt.ArrayLike, slope: npt.ArrayLike) 
     w : (fan_in, fan_out) array_like
     slope : (n, fan_in) array_like
         f' of the layer below.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> fg.ops.backward_data(np.array([[2.0]]), np.array([[1.0], [3.0]]), np.array([[1.0, 0.0]]))
+    (array([[2., 0.]]), 2.0)
     """
     delta, dtype = _first("delta", delta, 2)
     w = _another("w", w, dtype, (None, delta.shape[1]))
@@ -106,6 +119,13 @@ def backward_weights(x: npt.ArrayLike, delta: npt.ArrayLike) -> BackwardWeights:
         Input of the layer.
     delta : (n, fan_out) array_like
         dL/dz of the layer.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> dW = fg.ops.backward_weights(np.array([[3.0], [4.0]]), np.array([[1.0], [0.5]]))
+    >>> dW.weights, dW.bias, dW.grad_norm
+    (array([[5.]]), array([1.5]), 5.0)
     """
     x, dtype = _first("x", x, 2)
     delta = _another("delta", delta, dtype, (len(x), None))
@@ -125,6 +145,13 @@ def loss(name: str, outputs: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Ar
         Logits for the cross-entropies.
     y : array_like
         Targets as `fastgrad.losses.check_targets` takes them.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> fg.ops.loss("mse", np.array([[1.0], [4.0]]), [[1.0], [2.0]])
+    (2.0, array([[0.],
+           [2.]]))
     """
     outputs, dtype = _first("outputs", outputs, 2)
     y = losses.check_targets(name, y, len(outputs), outputs.shape[1], dtype)
@@ -149,6 +176,13 @@ def update(
         As the last call returned them; zeros at first.
     steps : int
         How many steps came before, >= 0.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> done = fg.ops.update(fg.SGD(lr=0.5), np.array([[1.0]]), np.array([[4.0]]))
+    >>> done.weights, done.update_norm
+    (array([[-1.]]), 2.0)
     """
     options = optim.core_options(optim.resolve(optimizer))
     given, dtype = _first("w", w, 2)
@@ -174,12 +208,19 @@ def unary(name: str, x: npt.ArrayLike) -> Array:
     ----------
     name : str
     x : array_like
-        float32 or float64. Subnormal values count as 0, and results below the normal range are 0.
+        float32 or float64. Subnormal values count as 0, and results below the normal range are 0, where the processor
+        can flush them: x86-64 and AArch64 can.
 
     Returns
     -------
     array
         Of x's shape and dtype.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> fg.ops.unary("tanh", np.array([0.0, 1000.0]))
+    array([0., 1.])
     """
     _checks.choice("name", name, _core.UNARIES)
     x, dtype = _first("x", x, None)
@@ -189,7 +230,14 @@ def unary(name: str, x: npt.ArrayLike) -> Array:
 
 
 def activation(name: str, z: npt.ArrayLike) -> tuple[Array, Array]:
-    """Return f(z) and f'(z), of z's shape and dtype, for an activation that `fastgrad.MLP` takes."""
+    """Return f(z) and f'(z), of z's shape and dtype, for an activation that `fastgrad.MLP` takes.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> fg.ops.activation("leaky_relu", np.array([-1.0, 2.0]))
+    (array([-0.01,  2.  ]), array([0.01, 1.  ]))
+    """
     _checks.choice("name", name, _core.ACTIVATIONS)
     z, dtype = _first("z", z, None)
     a, slope = np.empty_like(z), np.empty_like(z)

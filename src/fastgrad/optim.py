@@ -43,6 +43,15 @@ class SGD:
     References
     ----------
     Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning".
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> net = fg.MLP([1, 1], init="zeros")
+    >>> fg.Trainer(net, "mse", fg.SGD(lr=0.25)).step([[1.0]], [[1.0]])
+    1.0
+    >>> float(net.weights[0][0, 0])
+    0.5
     """
 
     name: ClassVar[str] = "sgd"
@@ -91,6 +100,15 @@ class Adam:
     ------
     ValueError, TypeError
         An argument is out of range or of the wrong type.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> net = fg.MLP([1, 1], init="zeros")
+    >>> fg.Trainer(net, "mse", fg.Adam(lr=0.5)).step([[1.0]], [[1.0]])
+    1.0
+    >>> round(float(net.weights[0][0, 0]), 3)
+    0.5
     """
 
     name: ClassVar[str] = "adam"
@@ -112,6 +130,12 @@ class AdamW(Adam):
 
     As `Adam` without decay in its gradient, after ``w <- (1 - lr weight_decay) w``. Parameters and errors are those of
     `Adam`; `weight_decay` is 0.01 unless given.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> fg.AdamW(lr=3e-4)
+    AdamW(lr=0.0003, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01)
     """
 
     name: ClassVar[str] = "adamw"
@@ -149,6 +173,12 @@ class RMSprop:
     ------
     ValueError, TypeError
         An argument is out of range or of the wrong type.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> fg.RMSprop(lr=0.01, centered=True).alpha
+    0.99
     """
 
     name: ClassVar[str] = "rmsprop"

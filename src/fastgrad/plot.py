@@ -57,6 +57,13 @@ def gradient_flow(
         Unknown statistic.
     TypeError, ValueError
         `histories` is none of these, is empty, or holds one whose telemetry has no steps.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> history = fg.MLP([2, 3, 1]).fit(np.ones((8, 2)), np.ones(8), loss="mse", batch_size=2)
+    >>> figure = fg.plot.gradient_flow({"two layers": history})
+    >>> figure.savefig("flow.png")  # doctest: +SKIP
     """
     runs = _checked(histories)
     magnitudes = {title: record.log10(statistic).T for title, record in runs.items()}

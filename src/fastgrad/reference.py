@@ -226,7 +226,19 @@ def forward(
 def gradients(
     weights: Sequence[Array], biases: Sequence[Array], X: Array, y: Array, activations: Sequence[str], loss: str
 ) -> Gradients:
-    """Return loss and gradients by backpropagation; arguments as in `forward`, `y` and `loss` as in `LOSSES`."""
+    """Return loss and gradients by backpropagation; arguments as in `forward`, `y` and `loss` as in `LOSSES`.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> X, y = np.ones((1, 2)), np.zeros((1, 2))
+    >>> found = fg.reference.gradients([np.eye(2)], [np.zeros(2)], X, y, ["identity"], "mse")
+    >>> found.loss
+    1.0
+    >>> found.weights[0]
+    array([[1., 1.],
+           [1., 1.]])
+    """
     zs, outputs = forward(weights, biases, X, activations)
     value, upstream = LOSSES[loss](outputs[-1], y)
     deltas: list[Array] = []

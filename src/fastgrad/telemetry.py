@@ -42,6 +42,15 @@ class LayerStats:
     ------
     ValueError
         `values` has another shape or dtype.
+
+    Examples
+    --------
+    >>> import fastgrad as fg
+    >>> trainer = fg.Trainer(fg.MLP([1, 1, 1], activation="identity", init=[[[2.0]], [[1.0]]]), loss="mse")
+    >>> trainer.step([[1.0]], [[0.0]])
+    4.0
+    >>> trainer.stats.grad_norm, trainer.stats.log10("delta_norm").round(3)
+    (array([4., 8.]), array([0.602, 0.602]))
     """
 
     __slots__ = ("_record", "step")
@@ -140,6 +149,13 @@ class Telemetry:
     (`RECORD`), "every", "layers", and for each chunk n "steps_<n>", (steps,) int64 counted as in the run's history, and
     "statistics_<n>", (steps, len(RECORD), layers) float64. Where it cannot be written, ``run`` and ``fit`` raise
     OSError; the history then has all steps done, and the file what it had before.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> trainer = fg.Trainer(fg.MLP([2, 1]), loss="mse", telemetry=fg.Telemetry(every=5))
+    >>> trainer.run(np.ones((8, 2)), np.ones(8), steps=12).telemetry.steps
+    array([ 0,  5, 10])
     """
 
     every: int = 1
@@ -179,6 +195,13 @@ class Record:
         Number of layers of the network.
     every, keep : int
         As in `Telemetry`.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np
+    >>> record = fg.MLP([2, 3, 1]).fit(np.ones((8, 2)), np.ones(8), loss="mse", batch_size=2).telemetry
+    >>> len(record), record["grad_norm"].shape
+    (4, (4, 2))
     """
 
     def __init__(self, layers: int, every: int = Telemetry.every, keep: int = Telemetry.keep) -> None:
@@ -330,6 +353,16 @@ def load(path: str | PathLike[str]) -> Record:
         The file cannot be read.
     ValueError
         It is foreign, cut short, or of another version's statistics.
+
+    Examples
+    --------
+    >>> import fastgrad as fg, numpy as np, tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     how = fg.Telemetry(file=pathlib.Path(folder, "run.npz"))
+    ...     history = fg.MLP([2, 1]).fit(np.ones((8, 2)), np.ones(8), loss="mse", batch_size=2, telemetry=how)
+    ...     record = fg.telemetry.load(how.file)
+    >>> np.array_equal(record["grad_norm"], history.telemetry["grad_norm"])
+    True
     """
     every, layers, steps, rows = read(Path(path), RECORD)
     record = Record(layers, every, max(2, len(steps)))

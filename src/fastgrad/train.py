@@ -64,7 +64,13 @@ class Trainer:
     Raises
     ------
     ValueError, TypeError
-        Unknown loss or optimizer, or an argument of the wrong type.
+        Unknown loss or optimizer, an argument of the wrong type, or a network that could learn nothing from this loss:
+        see `fastgrad.losses.check_outputs`.
+
+    Warns
+    -----
+    DoubtfulNetworkWarning
+        An activation stands before a loss on logits, and limits them.
 
     Examples
     --------
@@ -91,7 +97,7 @@ class Trainer:
         if not hasattr(net, "new_trainer"):
             raise TypeError(f"net: got {type(net).__name__}, wants an MLP")
         self._net = net
-        self._loss = losses.check_loss(loss)
+        self._loss = losses.check_outputs(losses.check_loss(loss), net.sizes[-1], net.activations[-1])
         self._optimizer = optim.resolve(optimizer)
         self._telemetry = resolve(telemetry)
         self._check_finite = _checks.boolean("check_finite", check_finite)
@@ -222,12 +228,18 @@ class Trainer:
             A loss or an update is not finite; the weights are those before that step.
         OSError
             The telemetry's file cannot be written; the history has all steps done.
+
+        Warns
+        -----
+        DoubtfulNetworkWarning
+            The mean of the targets is beyond the reach of the output activation.
         """
         data = self._checked(X, y)
         shuffle = _checks.boolean("shuffle", shuffle)
         left = _checks.integer("steps", steps, at_least=1)
         batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(data[0]))
         history = History(self._network.layers) if history is None else _checks.instance("history", history, History)
+        losses.warn_of_reach(data[1], self._net.activations[-1])
         with self._recording(history):
             while left:
                 wanted = min(left, -(-len(data[0]) // batch_size))
