@@ -16,7 +16,7 @@ from fastgrad.batches import checked_inputs, checked_pair, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
 from fastgrad.history import History
-from fastgrad.init import Init, initialise, layer_rng
+from fastgrad.init import Init, first_weights
 from fastgrad.parameters import Parameters
 from fastgrad.shape import checked_activations, checked_sizes, count_parameters, one_each, table
 from fastgrad.telemetry import Telemetry
@@ -62,8 +62,16 @@ class MLP:
 
     Notes
     -----
-    A network can be copied and pickled: its weights go along, the state of Trainers does not. One thread at a time
-    computes with a network; others wait.
+    A network can be copied and pickled: its weights go along, the state of Trainers does not.
+
+    One thread at a time computes with a network, and others wait in the order in which they came: for a Trainer at most
+    for the steps of 50 ms, or for a single one that takes longer. Whatever else is asked, a copy, an iteration over
+    `weights` or a prediction of many rows, is of one state of the network, between two steps, and has Trainers wait
+    until it is done.
+
+    A forked child has every network between two steps. Only where a step takes more than a second the fork does not
+    wait for its end: in the child that network raises RuntimeError until all weights and biases are set, and its
+    Trainers for good.
 
     Examples
     --------
@@ -91,7 +99,7 @@ class MLP:
         self._seed = _checks.integer("seed", seed, at_least=0, below=2**63)
         bias = _checks.boolean("bias", bias)
         rules = one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
-        first = [self._first_weights(rule, layer) for layer, rule in enumerate(rules)]
+        first = first_weights(rules, self.sizes, self.activations, self.dtype, self.seed)
         self._network = _core.Network(config.active_isa(), self.dtype, self.sizes, self.activations, bias)
         self._weights = Parameters("weights", list(pairwise(self.sizes)), self._network)
         self._biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], self._network)
@@ -104,12 +112,6 @@ class MLP:
         self._losses = _core.Plan(self._network, 1, "training")
         self._gradients = _core.Plan(self._network, 1, "gradients")
         self._can_backward = False
-
-    def _first_weights(self, rule: Init, layer: int) -> Array:
-        fan_in, fan_out = self.sizes[layer : layer + 2]
-        rng = layer_rng(self.seed, layer)
-        activation = self.activations[layer]
-        return initialise(rule, fan_in, fan_out, activation=activation, dtype=self.dtype, rng=rng, layer=layer)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -232,13 +234,14 @@ class MLP:
         rows = len(inputs)
         out = np.empty((rows, self._sizes[-1]), self._dtype)
         if training:
-            with self._network.lock:
+            with self._network:
                 self._gradients.forward(inputs, out)
                 self._can_backward = True
             return out
         done = 0
-        while done < rows:
-            done = self._inference.forward(inputs, out, done)
+        with self._network:  # in calls short enough for signals, of one state of the network
+            while done < rows:
+                done = self._inference.forward(inputs, out, done)
         return out
 
     def backward(self, dL_doutput: npt.ArrayLike) -> Gradients:
@@ -255,7 +258,7 @@ class MLP:
             No forward pass in training mode came before, or the shape is not that of its output.
         """
         gradient = checked_inputs(self._network, dL_doutput, "dL_doutput", self.sizes[-1])
-        with self._network.lock:
+        with self._network:
             if not self._can_backward:
                 raise ValueError("backward: got no forward pass, wants forward(X, training=True) before it")
             if len(gradient) != self._gradients.rows:
@@ -284,7 +287,7 @@ class MLP:
             Bad data.
         """
         inputs, targets = self._checked(X, y, losses.check_loss(loss))
-        with self._network.lock:
+        with self._network:
             self._can_backward = False
             value = self._gradients.gradients(inputs, targets, loss)
             return value, read_gradients(self._gradients, of_loss=True)
@@ -368,8 +371,9 @@ class MLP:
     def __getstate__(self) -> dict[str, Any]:
         options = {"sizes": self.sizes, "dtype": self.dtype, "seed": self.seed, "bias": bool(self.biases)}
         options |= {"activation": self.activations[:-1], "output_activation": self.activations[-1]}
-        trained = {name: getattr(self, name) for name in ("_trained_loss", "_trained_flat", "_trainers")}
-        return {"options": options, "weights": list(self.weights), "biases": list(self.biases), "trained": trained}
+        with self._network:
+            trained = {name: getattr(self, name) for name in ("_trained_loss", "_trained_flat", "_trainers")}
+            return {"options": options, "weights": self.weights[:], "biases": self.biases[:], "trained": trained}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         MLP.__init__(self, **state["options"], init=state["weights"])
@@ -386,8 +390,9 @@ class MLP:
 
     def _mean_loss(self, inputs: Array, targets: Array, loss: str) -> float:
         total = 0.0
-        for start in range(0, len(inputs), _FORWARD_ROWS):
-            part = slice(start, start + _FORWARD_ROWS)
-            value = self._losses.loss(inputs[part], targets[part], loss)
-            total += value if loss == "l2_norm" else value * len(inputs[part])
+        with self._network:
+            for start in range(0, len(inputs), _FORWARD_ROWS):
+                part = slice(start, start + _FORWARD_ROWS)
+                value = self._losses.loss(inputs[part], targets[part], loss)
+                total += value if loss == "l2_norm" else value * len(inputs[part])
         return total if loss == "l2_norm" else total / len(inputs)
