@@ -82,6 +82,21 @@ def test_steps_after_an_interrupt_are_those_of_an_undisturbed_trainer():
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_run_goes_on_after_an_interrupt_with_the_next_row_of_its_pass():
+    """The network says 0 and learns nothing, so that the losses tell the rows."""
+    rows = 5000
+    trainer = fg.Trainer(fg.MLP([1, 1], init="zeros", seed=0), "mae", fg.SGD(lr=0.0), telemetry=False)
+    X, y = np.zeros((rows, 1), np.float32), np.arange(rows, dtype=np.float32)[:, np.newaxis]
+    met = fg.History(1)
+    for delay in (0.05, 0.11, 0.02):
+        with interrupt(delay):
+            trainer.run(X, y, steps=10**9, batch_size=1, history=met)
+    assert len(met) == trainer.steps > 0
+    trainer.run(X, y, steps=2 * rows - len(met) % rows, batch_size=1, history=met)
+    passes = np.sort(met.loss.reshape(-1, rows))
+    np.testing.assert_array_equal(passes, np.broadcast_to(np.arange(rows), passes.shape))
+
+
 def test_fit_can_be_interrupted_and_started_again():
     X, y = regression(4000)
     net = network()

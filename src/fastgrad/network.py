@@ -213,7 +213,8 @@ class MLP:
         held_out = None
         if validation_data is not None:
             held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, loss))
-        return trainer._epochs(data, epochs, min(batch_size, len(data[0])), shuffle, held_out, progress)
+        history = History(self._network.layers)
+        return trainer._epochs(history, data, epochs, min(batch_size, len(data[0])), shuffle, held_out, progress)
 
     def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
         """Return the outputs of the last layer.
