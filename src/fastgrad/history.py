@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from fastgrad import _checks
+from fastgrad import _checks, _core
 from fastgrad._rows import Rows
 from fastgrad.telemetry import RECORD, Array, Record, Telemetry
 
@@ -62,7 +62,7 @@ class History:
         self.epochs: list[Epoch] = []
         self.telemetry = Record(layers)
         self._losses = Rows(())
-        self._being_written = False
+        self._turn = _core.Lock()  # of the run that writes
 
     @property
     def loss(self) -> Array:
@@ -121,13 +121,12 @@ class History:
     @contextmanager
     def one_writer(self) -> Iterator[None]:
         """Keep other runs from writing meanwhile; raise ValueError where one does."""
-        if self._being_written:
+        if not self._turn.claim():
             raise ValueError("history: got one that another run is writing to, wants one of its own")
-        self._being_written = True
         try:
             yield
         finally:
-            self._being_written = False
+            self._turn.release()
 
     def __copy__(self) -> "History":
         return copy.deepcopy(self)
