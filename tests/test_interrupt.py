@@ -33,8 +33,8 @@ def interrupt(delay):
     timer = threading.Timer(delay, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
     start = time.perf_counter()
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        yield
+    with pytest.raises(KeyboardInterrupt) as caught:
+        yield caught
     assert delay <= time.perf_counter() - start < delay + PATIENCE
 
 
@@ -104,7 +104,41 @@ def test_fit_can_be_interrupted_and_started_again():
     with interrupt(0.3):
         net.fit(X, y, loss="mse", epochs=10**9)
     assert net.evaluate(X, y, loss="mse") < before
-    assert len(net.fit(X, y, loss="mse", epochs=2, batch_size=400)) == 20
+    history = net.fit(X, y, loss="mse", epochs=2, batch_size=400)
+    assert len(history) == 20
+    assert net.history is history
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_the_history_of_an_interrupted_fit_is_kept_and_told(delay):
+    X, y = regression(4000)
+    net = network()
+    assert net.history is None
+    with interrupt(delay) as caught:
+        net.fit(X, y, loss="mse", optimizer=fg.SGD(lr=1e-3), epochs=10**9)
+    history = net.history
+    steps, epochs = len(history), len(history.epochs)
+    assert epochs in (steps // 125, steps // 125 - 1)  # an epoch of which no more than its entry was missing
+    assert f"steps {steps}, epochs {epochs}. It is kept, by fit as net.history" in caught.value.__notes__[0]
+    twin = network()
+    again = fg.Trainer(twin, "mse", fg.SGD(lr=1e-3)).run(X, y, steps=steps)
+    np.testing.assert_array_equal(again.loss, history.loss)
+    np.testing.assert_array_equal(again.telemetry["grad_norm"], history.telemetry["grad_norm"])
+    for one, other in zip(parameters(net), parameters(twin), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_history_of_an_interrupted_run_is_kept_and_told(given):
+    X, y = regression(4000)
+    trainer = fg.Trainer(network(), "mse", "adam")
+    assert trainer.history is None
+    history = fg.History(3) if given else None
+    with interrupt(0.2) as caught:
+        trainer.run(X, y, steps=10**9, history=history)
+    assert trainer.history is history or history is None
+    assert len(trainer.history) == trainer.steps
+    assert f"steps {trainer.steps}, epochs 0. It is kept" in caught.value.__notes__[0]
 
 
 def test_a_forward_pass_of_many_rows_can_be_interrupted():

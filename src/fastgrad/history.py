@@ -128,6 +128,18 @@ class History:
         finally:
             self._turn.release()
 
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note on the exception that ends a run how much was done, and where the record is."""
+        try:
+            yield
+        except BaseException as error:
+            error.add_note(
+                f"The history has what was done before this: steps {len(self)}, epochs {len(self.epochs)}. It is kept, "
+                f"by fit as net.history, by run as trainer.history."
+            )
+            raise
+
     def __copy__(self) -> "History":
         return copy.deepcopy(self)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad import _checks, _core, config, losses, optim
+from fastgrad import _checks, _core, chunks, config, losses, optim
 from fastgrad.batches import checked_inputs, checked_pair, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
@@ -23,8 +23,6 @@ from fastgrad.telemetry import Telemetry
 from fastgrad.train import Trainer
 
 Array = npt.NDArray[Any]
-
-_FORWARD_ROWS = 256  # rows of one pass through the layers in inference: their activations stay in cache
 
 
 class MLP:
@@ -62,7 +60,7 @@ class MLP:
 
     Notes
     -----
-    A network can be copied and pickled: its weights go along, the state of Trainers does not.
+    A network can be copied and pickled: its weights go along, its history and the state of Trainers do not.
 
     One thread at a time computes with a network, and others wait in the order in which they came: for a Trainer at most
     for the steps of 50 ms, or for a single one that takes longer. Whatever else is asked, a copy, an iteration over
@@ -108,10 +106,11 @@ class MLP:
         self._trained_loss: str | None = None
         self._trained_flat = False
         self._trainers = 0
-        self._inference = _core.Plan(self._network, _FORWARD_ROWS, "inference")
+        self._inference = _core.Plan(self._network, chunks.ROWS, "inference")
         self._losses = _core.Plan(self._network, 1, "training")
         self._gradients = _core.Plan(self._network, 1, "gradients")
         self._can_backward = False
+        self._history: History | None = None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -142,6 +141,11 @@ class MLP:
     def biases(self) -> Parameters:
         """The (fan_out,) biases of each layer; empty for a network without."""
         return self._biases
+
+    @property
+    def history(self) -> History | None:
+        """What the last `fit` left behind, be it that an error or Control-C ended it; None before, and in a copy."""
+        return self._history
 
     @property
     def isa(self) -> str:
@@ -193,7 +197,8 @@ class MLP:
         Returns
         -------
         History
-            Losses, epochs, and the telemetry, if recorded.
+            Losses, epochs, and the telemetry, if recorded: `history` too, which has what was done where an exception,
+            Control-C's included, ends it. The exception's note says how much that is.
 
         Raises
         ------
@@ -213,7 +218,7 @@ class MLP:
         held_out = None
         if validation_data is not None:
             held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, loss))
-        history = History(self._network.layers)
+        self._history = history = History(self._network.layers)
         return trainer._epochs(history, data, epochs, min(batch_size, len(data[0])), shuffle, held_out, progress)
 
     def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
@@ -232,17 +237,13 @@ class MLP:
         """
         training = _checks.boolean("training", training)
         inputs = checked_inputs(self._network, X)
-        rows = len(inputs)
-        out = np.empty((rows, self._sizes[-1]), self._dtype)
+        out = np.empty((len(inputs), self._sizes[-1]), self._dtype)
         if training:
             with self._network:
                 self._gradients.forward(inputs, out)
                 self._can_backward = True
-            return out
-        done = 0
-        with self._network:  # in calls short enough for signals, of one state of the network
-            while done < rows:
-                done = self._inference.forward(inputs, out, done)
+        else:
+            chunks.outputs(self._inference, inputs, out)
         return out
 
     def backward(self, dL_doutput: npt.ArrayLike) -> Gradients:
@@ -295,7 +296,7 @@ class MLP:
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
         """Return the loss of X and y as one batch, changing nothing; arguments and errors as in `gradients`."""
-        return self._mean_loss(*self._checked(X, y, losses.check_loss(loss)), loss)
+        return chunks.mean_loss(self._losses, *self._checked(X, y, losses.check_loss(loss)), loss)
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return what the network was trained to tell.
@@ -388,12 +389,3 @@ class MLP:
     def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike, loss: str) -> tuple[Array, Array]:
         inputs = checked_inputs(self._network, X)
         return inputs, checked_targets(self._network, loss, y, len(inputs))
-
-    def _mean_loss(self, inputs: Array, targets: Array, loss: str) -> float:
-        total = 0.0
-        with self._network:
-            for start in range(0, len(inputs), _FORWARD_ROWS):
-                part = slice(start, start + _FORWARD_ROWS)
-                value = self._losses.loss(inputs[part], targets[part], loss)
-                total += value if loss == "l2_norm" else value * len(inputs[part])
-        return total if loss == "l2_norm" else total / len(inputs)

@@ -4,22 +4,22 @@ Loops over steps run inside the engine with the GIL released. Everything a step 
 before the engine is entered.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core, losses, optim
+from fastgrad._piece import Buffers, Start
 from fastgrad._ring import RING, Ring
 from fastgrad.batches import checked_inputs, checked_targets
 from fastgrad.errors import DivergenceError, Nonfinite
 from fastgrad.history import Epoch, History
 from fastgrad.passes import Passes
-from fastgrad.telemetry import RECORD, LayerStats, Telemetry, resolve
+from fastgrad.telemetry import LayerStats, Telemetry, resolve
 
 if TYPE_CHECKING:
     from fastgrad.network import MLP
@@ -27,18 +27,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Data = tuple[Array, Array, bool]  # inputs and targets as the engine reads them; whether the targets came as a vector
 
-_PIECE_BYTES = 1 << 20
 WINDOW = 100  # steps that a unit is dead for before `dead` counts it, but in fit, where it is an epoch's
 _FIRST_SHUFFLE_STREAM = 2**63  # beyond the number of any layer
-
-
-class _Start(NamedTuple):
-    """Where a piece of a run starts: as a step of history, Trainer and pass, and after what waits for the file."""
-
-    of_history: int
-    step: int
-    of_pass: int
-    waiting: int
 
 
 class Trainer:
@@ -102,9 +92,10 @@ class Trainer:
         self._lock = _core.Lock()  # one step or pass at a time; entered before the network
         self._plan = _core.Plan(self._network, 1, "training")
         self._nonfinite: Nonfinite | None = None
+        self._history: History | None = None
         self._file = None if self._telemetry is None else self._telemetry.stream(self._network.layers)
         self._ring = Ring(self._network.layers, self._telemetry is not None)
-        self._buffers = np.empty(0), np.empty((0, len(RECORD), self._network.layers))
+        self._buffers = Buffers(self._network.layers, self._telemetry is not None)
         self._passes = Passes(np.array([net.seed, _FIRST_SHUFFLE_STREAM + stream], np.uint64))
 
     def _watch(self, window: int) -> None:
@@ -292,6 +283,11 @@ class Trainer:
         return self._ring.last(self.steps)
 
     @property
+    def history(self) -> History | None:
+        """What the last `run` has recorded, be it that an error or Control-C ended it; None before."""
+        return self._history
+
+    @property
     def nonfinite(self) -> Nonfinite | None:
         """Where the last step that was refused left the range; None while none has been."""
         return self._nonfinite
@@ -313,15 +309,17 @@ class Trainer:
         """Record steps in `history`; whatever ends them, the file is left with all of them."""
         with history.one_writer():
             history.prepare(self._network.layers, self._telemetry)
-            try:
-                yield
-            except BaseException as error:
+            self._history = history
+            with history.noted():
                 try:
-                    self._write_file()
-                except OSError as failure:
-                    error.add_note(f"The telemetry's file could not be written either: {failure}")
-                raise
-            self._write_file()
+                    yield
+                except BaseException as error:
+                    try:
+                        self._write_file()
+                    except OSError as failure:
+                        error.add_note(f"The telemetry's file could not be written either: {failure}")
+                    raise
+                self._write_file()
 
     def _write_file(self) -> None:
         if self._file is not None:
@@ -333,28 +331,19 @@ class Trainer:
         with self._lock:
             order = self._passes.coming(len(data[0]), batch_size, shuffle, most)
             steps = -(-len(order) // batch_size)
-            piece = self._make_room(steps) * batch_size
+            piece = self._buffers.make_room(steps) * batch_size
             for start in range(0, len(order), piece):
                 self._do_piece(data, order[start : start + piece], batch_size, history)
             return steps
-
-    def _make_room(self, steps: int) -> int:
-        """Have buffers for the losses and statistics of that many steps, or of so many as a piece may have."""
-        record = self._buffers[1].shape[1:]
-        most = max(RING, _PIECE_BYTES // (8 + 8 * math.prod(record) if self._telemetry else 8))
-        steps = min(steps, most)
-        if steps > len(self._buffers[0]):
-            self._buffers = np.empty(steps), np.empty((steps if self._telemetry else 0, *record))
-        return steps
 
     def _do_piece(self, data: Data, order: Array, batch_size: int, history: History) -> None:
         """Do steps in calls of the engine short enough for signals; what was done is recorded whatever ends it."""
         X, y, flat = data
         steps = -(-len(order) // batch_size)
-        values = self._buffers[0][:steps]
-        statistics = self._buffers[1][:steps] if self._telemetry else None
+        values = self._buffers.losses[:steps]
+        statistics = self._buffers.statistics[:steps] if self._telemetry else None
         waiting = 0 if self._file is None else len(self._file)
-        start = _Start(len(history), self.steps, self._passes.done, waiting)
+        start = Start(len(history), self.steps, self._passes.done, waiting)
         done, tried = 0, -1
         try:
             while done < steps and done != tried:
@@ -373,10 +362,10 @@ class Trainer:
         if done < steps:
             raise self._divergence(float(values[done]), history)
 
-    def _keep(self, history: History, start: _Start, flat: bool) -> None:
+    def _keep(self, history: History, start: Start, flat: bool) -> None:
         """Record the steps done since `start`; to do it twice is to do it once."""
         done = self.steps - start.step
-        losses, statistics = self._buffers[0][:done], self._buffers[1][:done]
+        losses, statistics = self._buffers.losses[:done], self._buffers.statistics[:done]
         if not done:
             return
         self._net.remember_training(self._loss, flat)
