@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from fastgrad._closed import VALUE, closed
 from fastgrad.history import History
 from fastgrad.telemetry import LayerStats
 
@@ -11,6 +12,7 @@ class NotFittedError(ValueError, AttributeError):
     """A prediction was asked of a network that has not been trained."""
 
 
+@closed(cure=VALUE)
 class Nonfinite(NamedTuple):
     """Where a step that was refused first left the range of the network's dtype.
 

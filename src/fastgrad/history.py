@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fastgrad import _checks, _core
+from fastgrad._closed import VALUE, closed
 from fastgrad._rows import Rows
 from fastgrad.telemetry import RECORD, Array, Record, Telemetry
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class Epoch:
     """One pass over the data.
@@ -38,6 +40,7 @@ class Epoch:
         return f"epoch {self.epoch + 1}/{epochs}  loss {self.loss:.4f}{validation}  {speed:,.0f} samples/s"
 
 
+@closed("epochs", "telemetry")
 class History:
     """What a training run left behind: the loss of each step, its epochs, and the telemetry.
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core, chunks, config, losses, optim
+from fastgrad._closed import closed
 from fastgrad.batches import checked_inputs, checked_pair, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
@@ -25,6 +26,7 @@ from fastgrad.train import Trainer
 Array = npt.NDArray[Any]
 
 
+@closed(cure="Shape, activations and dtype are fixed: make a new MLP; weights and biases are set one layer at a time")
 class MLP:
     """A fully connected network: a_l = f(a_{l-1} @ W_l + b_l), rows are samples.
 
@@ -111,6 +113,7 @@ class MLP:
         self._gradients = _core.Plan(self._network, 1, "gradients")
         self._can_backward = False
         self._history: History | None = None
+        self._own = {"_own", *vars(self)}  # names that are not a subclass's
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -367,14 +370,16 @@ class MLP:
 
     def remember_training(self, loss: str, flat: bool) -> None:
         """Note the loss of a step done and whether its targets were flat: it decides what `predict` tells."""
-        self._trained_loss = loss
-        self._trained_flat = flat and loss != "cross_entropy"
+        flat = flat and loss != "cross_entropy"
+        if loss != self._trained_loss or flat != self._trained_flat:
+            self._trained_loss, self._trained_flat = loss, flat
 
     def __getstate__(self) -> dict[str, Any]:
         options = {"sizes": self.sizes, "dtype": self.dtype, "seed": self.seed, "bias": bool(self.biases)}
         options |= {"activation": self.activations[:-1], "output_activation": self.activations[-1]}
         with self._network:
             trained = {name: getattr(self, name) for name in ("_trained_loss", "_trained_flat", "_trainers")}
+            trained |= {name: value for name, value in vars(self).items() if name not in self._own}
             return {"options": options, "weights": self.weights[:], "biases": self.biases[:], "trained": trained}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core
+from fastgrad._closed import closed
 
 Array = npt.NDArray[Any]
 
 
+@closed(cure="Arrays are set one layer at a time, as in net.weights[0] = array")
 class Parameters(Sequence[Array]):
     """The weights or biases of all layers: reads are fresh read-only copies, assignment replaces a whole array.
 

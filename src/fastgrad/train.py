@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core, losses, optim
+from fastgrad._closed import closed
 from fastgrad._piece import Buffers, Start
 from fastgrad._ring import RING, Ring
 from fastgrad.batches import checked_inputs, checked_targets
@@ -31,6 +32,7 @@ WINDOW = 100  # steps that a unit is dead for before `dead` counts it, but in fi
 _FIRST_SHUFFLE_STREAM = 2**63  # beyond the number of any layer
 
 
+@closed(cure="Loss, optimizer and learning rate are fixed: make a new Trainer, whose optimizer starts afresh")
 class Trainer:
     """Trains a network step by step.
 
