@@ -42,6 +42,8 @@ def test_a_copy_is_the_same_network(duplicate, dtype, bias):
     assert same_bits(parameters(twin), parameters(net))
     assert same_bits([twin.forward(X), twin.predict(X)], [net.forward(X), net.predict(X)])
     assert twin.predict(X).shape == (60,)
+    assert net.history is not None
+    assert twin.history is None
 
 
 @COPIES

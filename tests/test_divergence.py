@@ -211,3 +211,30 @@ def test_an_error_without_telemetry_has_no_recent_steps():
     with pytest.raises(fg.DivergenceError) as caught:
         fg.Trainer(net, "mse", fg.SGD(lr=1e3), telemetry=False).run(np.ones((4, 2)), np.zeros((4, 2)), steps=1000)
     assert caught.value.recent == ()
+
+
+def test_the_history_of_a_fit_that_diverged_is_kept_and_told():
+    X, y = np.ones((40, 1)), np.ones((40, 1))
+    y[:, 0] = np.linspace(0.0, 1.0, 40)
+    net = fg.MLP([1, 1], dtype="float64", seed=0)
+    with pytest.raises(fg.DivergenceError) as caught:
+        net.fit(X, y, loss="mse", optimizer=fg.SGD(lr=1e3), epochs=10**4, batch_size=10)
+    assert net.history is caught.value.history
+    steps, epochs = len(net.history), len(net.history.epochs)
+    assert steps == caught.value.step
+    assert epochs == steps // 4
+    assert f"steps {steps}, epochs {epochs}. It is kept" in caught.value.__notes__[0]
+    with pytest.raises(ValueError, match="epochs: got 0") as refused:
+        net.fit(X, y, loss="mse", epochs=0)
+    assert net.history is caught.value.history
+    assert not hasattr(refused.value, "__notes__")
+
+
+def test_what_ends_a_fit_between_epochs_has_the_note_too(monkeypatch):
+    X, y = np.ones((40, 1)), np.ones((40, 1))
+    net = fg.MLP([1, 1], seed=0)
+    monkeypatch.setattr("builtins.print", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        net.fit(X, y, loss="mse", epochs=3, batch_size=10, progress=True)
+    assert (len(net.history), len(net.history.epochs)) == (4, 1)
+    assert "steps 4, epochs 1. It is kept" in caught.value.__notes__[0]

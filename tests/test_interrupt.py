@@ -33,8 +33,8 @@ def interrupt(delay):
     timer = threading.Timer(delay, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
     start = time.perf_counter()
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        yield
+    with pytest.raises(KeyboardInterrupt) as caught:
+        yield caught
     assert delay <= time.perf_counter() - start < delay + PATIENCE
 
 
@@ -82,6 +82,21 @@ def test_steps_after_an_interrupt_are_those_of_an_undisturbed_trainer():
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_run_goes_on_after_an_interrupt_with_the_next_row_of_its_pass():
+    """The network says 0 and learns nothing, so that the losses tell the rows."""
+    rows = 5000
+    trainer = fg.Trainer(fg.MLP([1, 1], init="zeros", seed=0), "mae", fg.SGD(lr=0.0), telemetry=False)
+    X, y = np.zeros((rows, 1), np.float32), np.arange(rows, dtype=np.float32)[:, np.newaxis]
+    met = fg.History(1)
+    for delay in (0.05, 0.11, 0.02):
+        with interrupt(delay):
+            trainer.run(X, y, steps=10**9, batch_size=1, history=met)
+    assert len(met) == trainer.steps > 0
+    trainer.run(X, y, steps=2 * rows - len(met) % rows, batch_size=1, history=met)
+    passes = np.sort(met.loss.reshape(-1, rows))
+    np.testing.assert_array_equal(passes, np.broadcast_to(np.arange(rows), passes.shape))
+
+
 def test_fit_can_be_interrupted_and_started_again():
     X, y = regression(4000)
     net = network()
@@ -89,7 +104,41 @@ def test_fit_can_be_interrupted_and_started_again():
     with interrupt(0.3):
         net.fit(X, y, loss="mse", epochs=10**9)
     assert net.evaluate(X, y, loss="mse") < before
-    assert len(net.fit(X, y, loss="mse", epochs=2, batch_size=400)) == 20
+    history = net.fit(X, y, loss="mse", epochs=2, batch_size=400)
+    assert len(history) == 20
+    assert net.history is history
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_the_history_of_an_interrupted_fit_is_kept_and_told(delay):
+    X, y = regression(4000)
+    net = network()
+    assert net.history is None
+    with interrupt(delay) as caught:
+        net.fit(X, y, loss="mse", optimizer=fg.SGD(lr=1e-3), epochs=10**9)
+    history = net.history
+    steps, epochs = len(history), len(history.epochs)
+    assert epochs in (steps // 125, steps // 125 - 1)  # an epoch of which no more than its entry was missing
+    assert f"steps {steps}, epochs {epochs}. It is kept, by fit as net.history" in caught.value.__notes__[0]
+    twin = network()
+    again = fg.Trainer(twin, "mse", fg.SGD(lr=1e-3)).run(X, y, steps=steps)
+    np.testing.assert_array_equal(again.loss, history.loss)
+    np.testing.assert_array_equal(again.telemetry["grad_norm"], history.telemetry["grad_norm"])
+    for one, other in zip(parameters(net), parameters(twin), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_history_of_an_interrupted_run_is_kept_and_told(given):
+    X, y = regression(4000)
+    trainer = fg.Trainer(network(), "mse", "adam")
+    assert trainer.history is None
+    history = fg.History(3) if given else None
+    with interrupt(0.2) as caught:
+        trainer.run(X, y, steps=10**9, history=history)
+    assert trainer.history is history or history is None
+    assert len(trainer.history) == trainer.steps
+    assert f"steps {trainer.steps}, epochs 0. It is kept" in caught.value.__notes__[0]
 
 
 def test_a_forward_pass_of_many_rows_can_be_interrupted():

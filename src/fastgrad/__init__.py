@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as _version
 
-from fastgrad import init, losses, ops, optim, plot, reference, telemetry
+from fastgrad import _fork, init, losses, ops, optim, plot, reference, telemetry
 from fastgrad.config import cpu_info, force_isa, get_num_threads, set_num_threads
 from fastgrad.errors import DivergenceError, DoubtfulNetworkWarning, Nonfinite, NotFittedError
 from fastgrad.gradients import Gradients
@@ -12,6 +12,7 @@ from fastgrad.optim import SGD, Adam, AdamW, RMSprop
 from fastgrad.telemetry import LayerStats, Record, Telemetry
 from fastgrad.train import Trainer
 
+_fork.prepare_for_forks()
 __version__ = _version("fastgrad")
 
 __all__ = [

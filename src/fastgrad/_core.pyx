@@ -7,11 +7,13 @@ while a network computes. Data that are ready as they come are told by a quick c
 the modules above, which convert it or say what is wrong.
 """
 import threading
+import weakref
 
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 
 include "_core_arrays.pxi"
+include "_core_lock.pxi"
 
 
 cdef int raise_for(fg_status status) except -1:
@@ -70,16 +72,31 @@ def fma_peak(str isa, str dtype, double seconds):
     return peak
 
 
+cdef set NETWORKS = set()  # weak references
+
+
+def living_networks():
+    return living(NETWORKS)
+
+
 cdef class Network:
-    """Packed parameters. `lock` is held by whoever reads or changes them through the engine."""
+    """Packed parameters. ``with network:`` others neither read nor change them; whoever does through the engine enters.
+
+    In a forked child it may be torn, where another thread was changing it: then it can only be set, and once all of it
+    is, it is whole again.
+    """
     cdef fg_network *handle
     cdef readonly tuple sizes
     cdef readonly str dtype, isa
     cdef readonly bint has_bias
     cdef readonly int layers
-    cdef readonly object lock
+    cdef readonly Lock lock
+    cdef bint changing  # a step is being done
+    cdef set torn  # the parameters that are to be set before anything else; None where it is whole
+    cdef int forks, tears  # forks in the midst of a call, and of a change
     cdef char kind
     cdef Py_ssize_t n_inputs, n_outputs
+    cdef object __weakref__
 
     def __cinit__(self, str isa, str dtype, tuple sizes, tuple activations, bint has_bias):
         cdef int layers = len(activations), i
@@ -101,10 +118,44 @@ cdef class Network:
             free(c_activations)
         self.sizes, self.dtype, self.isa, self.has_bias, self.layers = sizes, dtype, isa, has_bias, layers
         self.kind, self.n_inputs, self.n_outputs = kind_of(dtype), sizes[0], sizes[layers]
-        self.lock = threading.RLock()
+        self.lock = Lock()
+        NETWORKS.add(weakref.ref(self, NETWORKS.discard))
 
     def __dealloc__(self):
         fg_network_destroy(self.handle)
+
+    cdef int enter(self) except -1:
+        self.lock.enter()
+        if self.torn is not None:
+            self.lock.leave()
+            raise RuntimeError(
+                f"net: got one that another thread was training when this process was forked, wants all its weights "
+                f"and biases set first; still to be set are {', '.join(sorted(self.torn))}"
+            )
+        return 0
+
+    def __enter__(self):
+        self.enter()
+
+    def __exit__(self, kind, error, trace):
+        self.lock.leave()
+
+    def outlive_others(self):
+        """In a forked child, when a thread that is not there had the lock: its calls will never end."""
+        self.forks += 1
+        if not self.changing:
+            return
+        self.changing = False
+        self.tears += 1
+        self.torn = {f"{name}[{layer}]" for name in ("weights", "biases")[: 1 + self.has_bias]
+                     for layer in range(self.layers)}
+
+    cdef int was_set(self, str name, int layer) except -1:
+        """Note that a parameter has been set; the caller holds the lock."""
+        if self.torn is not None:
+            self.torn.discard(f"{name}[{layer}]")
+            self.torn = self.torn or None
+        return 0
 
     cdef Pinned inputs(self, object x):
         return pin(x, "X", self.kind, 2, ANY, self.n_inputs)
@@ -149,20 +200,22 @@ cdef class Network:
         cdef Pinned pinned = self.matrix(layer, array, False)
         with self.lock:
             fg_network_set_weights(self.handle, layer, pinned.view.buf)
+            self.was_set("weights", layer)
 
     def get_weights(self, int layer, object out):
         cdef Pinned pinned = self.matrix(layer, out, True)
-        with self.lock:
+        with self:
             fg_network_get_weights(self.handle, layer, pinned.view.buf)
 
     def set_bias(self, int layer, object array):
         cdef Pinned pinned = self.vector(layer, array, False)
         with self.lock:
             fg_network_set_bias(self.handle, layer, pinned.view.buf)
+            self.was_set("biases", layer)
 
     def get_bias(self, int layer, object out):
         cdef Pinned pinned = self.vector(layer, out, True)
-        with self.lock:
+        with self:
             fg_network_get_bias(self.handle, layer, pinned.view.buf)
 
 
@@ -179,11 +232,12 @@ cdef class Optimizer:
     """An optimizer's state for one network."""
     cdef fg_optimizer *handle
     cdef Network network
+    cdef int tears  # of the network when this was made
 
     def __cinit__(self, Network network not None, dict options):
         cdef fg_optimizer_config config = optimizer_config(options)
         raise_for(fg_optimizer_create(&self.handle, network.handle, &config))
-        self.network = network
+        self.network, self.tears = network, network.tears
 
     def __dealloc__(self):
         fg_optimizer_destroy(self.handle)

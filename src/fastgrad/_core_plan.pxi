@@ -10,12 +10,12 @@ class RefusedError(ArithmeticError):
 cdef class Plan:
     """Workspace for batches of `capacity` rows, made when first used, and anew when a batch or the threads outgrow it.
 
-    Runs one call at a time: `network.lock` sees to it.
+    Runs one call at a time: the network sees to it, which each call enters.
     """
     cdef fg_plan *handle
     cdef readonly Network network
     cdef int64_t capacity
-    cdef int threads
+    cdef int threads, forks
     cdef fg_plan_mode mode
     cdef readonly int64_t rows  # of the last forward pass
     cdef readonly tuple culprit  # of the last refused step: layer and tensor that first left the range, count, sample
@@ -41,18 +41,22 @@ cdef class Plan:
             raise ValueError("optimizer: belongs to another network")
         if liveness is not None and liveness.network is not self.network:
             raise ValueError("liveness: belongs to another network")
+        if optimizer.tears != self.network.tears:
+            raise RuntimeError("trainer: got one of a network that another thread was training when this process was "
+                               "forked, wants a new Trainer: the state of the optimizer is torn")
         return 0
 
     cdef int reserve(self, int64_t rows) except -1:
         """Have room for `rows`; the caller holds the lock."""
         cdef fg_plan *larger = NULL
         cdef int threads = fg_threads()
-        if self.handle != NULL and rows <= self.capacity and threads == self.threads:
+        cdef int forks = self.network.forks
+        if self.handle != NULL and rows <= self.capacity and threads == self.threads and forks == self.forks:
             return 0
         rows = max(rows, self.capacity)
         raise_for(fg_plan_create(&larger, self.network.handle, rows, self.mode))
         fg_plan_destroy(self.handle)
-        self.handle, self.capacity, self.threads, self.rows = larger, rows, threads, 0
+        self.handle, self.capacity, self.threads, self.forks, self.rows = larger, rows, threads, forks, 0
         return 0
 
     def forward(self, object x, object out, int64_t first=0, object exponents=None):
@@ -78,7 +82,7 @@ cdef class Plan:
         if first < 0 or first >= total:
             raise ValueError(f"first: got {first}, wants a row of X, 0 to {total - 1}")
         batch.first, batch.rows = first, 0
-        with self.network.lock:
+        with self.network:
             self.reserve(most)
             with nogil:
                 while batch.first < total and (batch.rows == 0 or fg_seconds() < end):
@@ -135,13 +139,18 @@ cdef class Plan:
         cdef fg_liveness *watched = NULL if liveness is None else liveness.handle
         self.require_own(optimizer, liveness)
         self.require(batch.rows, FG_TRAINING)
-        with self.network.lock:
+        self.network.enter()
+        try:
             self.reserve(batch.rows)
+            self.network.changing = True
             with nogil:
                 status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, &value, watched, to)
+            self.network.changing = False
             self.rows = batch.rows
             if status != FG_OK:
                 self.accuse(&batch)
+        finally:
+            self.network.lock.leave()
         if status != FG_OK:
             raise RefusedError(value)
         return value
@@ -174,8 +183,9 @@ cdef class Plan:
             raise ValueError(f"first: got {first}, wants a step, 0 to {count - 1}")
         self.require_own(optimizer, liveness)
         self.require(total, FG_TRAINING)
-        with self.network.lock:
+        with self.network:
             self.reserve(min(batch_size, total))
+            self.network.changing = True
             with nogil:
                 while done < count and status == FG_OK and (done == first or fg_seconds() < end):
                     batch.first = done * batch_size
@@ -183,6 +193,7 @@ cdef class Plan:
                     status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, value + done, watched,
                                           NULL if record == NULL else record + done * record_size)
                     done += status == FG_OK
+            self.network.changing = False
             self.rows = batch.rows
             if status != FG_OK:
                 self.accuse(&batch)
@@ -196,7 +207,7 @@ cdef class Plan:
         cdef fg_batch batch = batch_of(inputs, targets)
         cdef double value
         self.require(batch.rows, FG_TRAINING)
-        with self.network.lock:
+        with self.network:
             self.reserve(batch.rows)
             with nogil:
                 fg_plan_loss(self.handle, &batch, kind, &value)
@@ -211,7 +222,7 @@ cdef class Plan:
         cdef fg_batch batch = batch_of(inputs, targets)
         cdef double value
         self.require(batch.rows, FG_GRADIENTS)
-        with self.network.lock:
+        with self.network:
             self.reserve(batch.rows)
             with nogil:
                 fg_plan_gradients(self.handle, &batch, kind, &value)
@@ -221,39 +232,39 @@ cdef class Plan:
     def backward(self, object output_gradient):
         """Backward from dL/d(output) of the rows that `forward` saw last."""
         cdef Pinned g
-        with self.network.lock:
-            self.require(self.rows, FG_GRADIENTS)
+        with self.network:
+            self.require(self.rows if self.forks == self.network.forks else 0, FG_GRADIENTS)
             g = pin(output_gradient, "output_gradient", self.network.kind, 2, self.rows, self.network.n_outputs)
             with nogil:
                 fg_plan_backward(self.handle, g.view.buf)
 
     def log10_loss(self):
         """log10 of the magnitude of the loss of the last pass, at any size."""
-        with self.network.lock:
+        with self.network:
             self.require(self.rows, FG_TRAINING)
             return fg_plan_log10_loss(self.handle)
 
     def exponents(self, bint of_bias):
         """For each layer the power of two by which what the next two give is to be multiplied."""
-        with self.network.lock:
+        with self.network:
             self.require(self.rows, FG_GRADIENTS)
             return [fg_plan_exponent(self.handle, layer, of_bias) for layer in range(self.network.layers)]
 
     def weight_gradient(self, int layer, object out):
         cdef Pinned pinned = self.network.matrix(layer, out, True)
-        with self.network.lock:
+        with self.network:
             self.require(self.rows, FG_GRADIENTS)
             fg_plan_get_weight_gradient(self.handle, layer, pinned.view.buf)
 
     def bias_gradient(self, int layer, object out):
         cdef Pinned pinned = self.network.vector(layer, out, True)
-        with self.network.lock:
+        with self.network:
             self.require(self.rows, FG_GRADIENTS)
             fg_plan_get_bias_gradient(self.handle, layer, pinned.view.buf)
 
     def input_gradient(self, object out):
         cdef Pinned pinned
-        with self.network.lock:
+        with self.network:
             self.require(self.rows, FG_GRADIENTS)
             pinned = pin(out, "out", self.network.kind, 2, self.rows, self.network.n_inputs, True)
             fg_plan_get_input_gradient(self.handle, pinned.view.buf)
@@ -264,16 +275,16 @@ cdef class Plan:
         return pin(out, "out", self.network.kind, 2, self.rows, self.network.sizes[layer + 1], True)
 
     def activation(self, int layer, object out):
-        with self.network.lock:
+        with self.network:
             fg_plan_get_activation(self.handle, layer, self.level(layer, out).view.buf)
 
     def delta(self, int layer, object out):
         """After a step or backward; after forward alone this is the derivative of the activation, where it is kept."""
-        with self.network.lock:
+        with self.network:
             fg_plan_get_delta(self.handle, layer, self.level(layer, out).view.buf)
 
     def statistics(self, object out):
         cdef Pinned pinned = pin(out, "out", DOUBLE, 2, COUNT_OF_STATISTICS, self.network.layers, True)
-        with self.network.lock:
+        with self.network:
             self.require(self.rows, FG_GRADIENTS)
             fg_plan_get_statistics(self.handle, <double *> pinned.view.buf)

@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple
 
+from fastgrad._closed import VALUE, closed
 from fastgrad.history import History
 from fastgrad.telemetry import LayerStats
 
@@ -24,6 +25,7 @@ class DoubtfulNetworkWarning(UserWarning):
     """A network can hardly learn, or tell, what it is asked for, though somebody could mean it so."""
 
 
+@closed(cure=VALUE)
 class Nonfinite(NamedTuple):
     """Where a step that was refused first left the range of the network's dtype.
 

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _core
+from fastgrad._closed import VALUE, closed
 from fastgrad.telemetry import RECORD, LayerStats
 
 Array = npt.NDArray[Any]
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class Gradients:
     """What backward found.

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from fastgrad import _checks
+from fastgrad import _checks, _core
+from fastgrad._closed import VALUE, closed
 from fastgrad._rows import Rows
 from fastgrad.telemetry import RECORD, Array, Record, Telemetry
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class Epoch:
     """One pass over the data.
@@ -38,6 +40,7 @@ class Epoch:
         return f"epoch {self.epoch + 1}/{epochs}  loss {self.loss:.4f}{validation}  {speed:,.0f} samples/s"
 
 
+@closed("epochs", "telemetry")
 class History:
     """What a training run left behind: the loss of each step, its epochs, and the telemetry.
 
@@ -69,7 +72,7 @@ class History:
         self.epochs: list[Epoch] = []
         self.telemetry = Record(layers)
         self._losses = Rows(())
-        self._being_written = False
+        self._turn = _core.Lock()  # of the run that writes
 
     @property
     def loss(self) -> Array:
@@ -128,13 +131,24 @@ class History:
     @contextmanager
     def one_writer(self) -> Iterator[None]:
         """Keep other runs from writing meanwhile; raise ValueError where one does."""
-        if self._being_written:
+        if not self._turn.claim():
             raise ValueError("history: got one that another run is writing to, wants one of its own")
-        self._being_written = True
         try:
             yield
         finally:
-            self._being_written = False
+            self._turn.release()
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note on the exception that ends a run how much was done, and where the record is."""
+        try:
+            yield
+        except BaseException as error:
+            error.add_note(
+                f"The history has what was done before this: steps {len(self)}, epochs {len(self.epochs)}. It is kept, "
+                f"by fit as net.history, by run as trainer.history."
+            )
+            raise
 
     def __copy__(self) -> "History":
         return copy.deepcopy(self)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks
+from fastgrad._closed import VALUE, closed
 
 Rule = Callable[[np.random.Generator, tuple[int, int]], npt.ArrayLike]
 Init = str | Rule | npt.ArrayLike
@@ -22,6 +23,7 @@ Matrix = npt.NDArray[np.float64]
 _LEAKY_SLOPE = 0.01
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class VarianceScaling:
     """Independent entries of mean 0 and variance ``scale / fan``, the family of LeCun, Glorot and He.
@@ -54,6 +56,7 @@ class VarianceScaling:
         return Uniform(math.sqrt(3.0 * variance))(rng, shape)
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class Normal:
     """Independent normal entries of mean 0 and standard deviation `std` >= 0."""
@@ -67,6 +70,7 @@ class Normal:
         return self.std * rng.standard_normal(shape)
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class Uniform:
     """Independent uniform entries on [-limit, limit), limit >= 0."""
@@ -80,6 +84,7 @@ class Uniform:
         return self.limit * (2.0 * rng.random(shape) - 1.0)
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class Constant:
     """Every entry equal to `value`."""
@@ -93,6 +98,7 @@ class Constant:
         return np.full(shape, self.value)
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class ScaledIdentity:
     """`scale` on the main diagonal and zero elsewhere; a rectangular matrix keeps the leading units."""
@@ -106,6 +112,7 @@ class ScaledIdentity:
         return self.scale * np.eye(*shape)
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class Orthogonal:
     """`gain` times a random matrix with orthonormal rows or columns, whichever are fewer (Saxe et al. 2013).
@@ -282,3 +289,14 @@ def initialise(
     weights = _checks.converted(drawn, wanted)
     _checks.require_entries(label, weights, drawn, np.isfinite, f"a value finite in {wanted}")
     return weights.copy() if np.shares_memory(weights, drawn) else weights
+
+
+def first_weights(
+    rules: list[Init], sizes: tuple[int, ...], activations: tuple[str, ...], dtype: str, seed: int
+) -> list[npt.NDArray[Any]]:
+    """Return the first weights of all layers, each drawn from a stream of its own; see `initialise`."""
+    fans = zip(sizes[:-1], sizes[1:], rules, activations, strict=True)
+    return [
+        initialise(rule, *fan, activation=activation, dtype=dtype, rng=layer_rng(seed, layer), layer=layer)
+        for layer, (*fan, rule, activation) in enumerate(fans)
+    ]

@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+<<<<<<< HEAD
 from fastgrad import _checks, _core, config, inference, losses, optim
+=======
+from fastgrad import _checks, _core, chunks, config, losses, optim
+from fastgrad._closed import closed
+>>>>>>> threads
 from fastgrad.batches import checked_inputs, checked_pair, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
 from fastgrad.history import History
-from fastgrad.init import Init, initialise, layer_rng
+from fastgrad.init import Init, first_weights
 from fastgrad.parameters import Parameters
 from fastgrad.shape import checked_activations, checked_sizes, count_parameters, one_each, table
 from fastgrad.telemetry import Telemetry
@@ -24,9 +29,8 @@ from fastgrad.train import Trainer
 
 Array = npt.NDArray[Any]
 
-_FORWARD_ROWS = 256  # rows of one pass through the layers in inference: their activations stay in cache
 
-
+@closed(cure="Shape, activations and dtype are fixed: make a new MLP; weights and biases are set one layer at a time")
 class MLP:
     """A fully connected network: a_l = f(a_{l-1} @ W_l + b_l), rows are samples.
 
@@ -63,8 +67,16 @@ class MLP:
 
     Notes
     -----
-    A network can be copied and pickled: its weights go along, the state of Trainers does not. One thread at a time
-    computes with a network; others wait.
+    A network can be copied and pickled: its weights go along, its history and the state of Trainers do not.
+
+    One thread at a time computes with a network, and others wait in the order in which they came: for a Trainer at most
+    for the steps of 50 ms, or for a single one that takes longer. Whatever else is asked, a copy, an iteration over
+    `weights` or a prediction of many rows, is of one state of the network, between two steps, and has Trainers wait
+    until it is done.
+
+    A forked child has every network between two steps. Only where a step takes more than a second the fork does not
+    wait for its end: in the child that network raises RuntimeError until all weights and biases are set, and its
+    Trainers for good.
 
     Examples
     --------
@@ -92,7 +104,7 @@ class MLP:
         self._seed = _checks.integer("seed", seed, at_least=0, below=2**63)
         bias = _checks.boolean("bias", bias)
         rules = one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
-        first = [self._first_weights(rule, layer) for layer, rule in enumerate(rules)]
+        first = first_weights(rules, self.sizes, self.activations, self.dtype, self.seed)
         self._network = _core.Network(config.active_isa(), self.dtype, self.sizes, self.activations, bias)
         self._weights = Parameters("weights", list(pairwise(self.sizes)), self._network)
         self._biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], self._network)
@@ -101,16 +113,12 @@ class MLP:
         self._trained_loss: str | None = None
         self._trained_flat = False
         self._trainers = 0
-        self._inference = _core.Plan(self._network, _FORWARD_ROWS, "inference")
+        self._inference = _core.Plan(self._network, chunks.ROWS, "inference")
         self._losses = _core.Plan(self._network, 1, "training")
         self._gradients = _core.Plan(self._network, 1, "gradients")
         self._can_backward = False
-
-    def _first_weights(self, rule: Init, layer: int) -> Array:
-        fan_in, fan_out = self.sizes[layer : layer + 2]
-        rng = layer_rng(self.seed, layer)
-        activation = self.activations[layer]
-        return initialise(rule, fan_in, fan_out, activation=activation, dtype=self.dtype, rng=rng, layer=layer)
+        self._history: History | None = None
+        self._own = {"_own", *vars(self)}  # names that are not a subclass's
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -141,6 +149,11 @@ class MLP:
     def biases(self) -> Parameters:
         """The (fan_out,) biases of each layer; empty for a network without."""
         return self._biases
+
+    @property
+    def history(self) -> History | None:
+        """What the last `fit` left behind, be it that an error or Control-C ended it; None before, and in a copy."""
+        return self._history
 
     @property
     def isa(self) -> str:
@@ -192,7 +205,8 @@ class MLP:
         Returns
         -------
         History
-            Losses, epochs, and the telemetry, if recorded.
+            Losses, epochs, and the telemetry, if recorded: `history` too, which has what was done where an exception,
+            Control-C's included, ends it. The exception's note says how much that is.
 
         Raises
         ------
@@ -218,7 +232,8 @@ class MLP:
         held_out = None
         if validation_data is not None:
             held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, loss))
-        return trainer._epochs(data, epochs, min(batch_size, len(data[0])), shuffle, held_out, progress)
+        self._history = history = History(self._network.layers)
+        return trainer._epochs(history, data, epochs, min(batch_size, len(data[0])), shuffle, held_out, progress)
 
     def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
         """Return the outputs of the last layer.
@@ -236,12 +251,22 @@ class MLP:
         """
         training = _checks.boolean("training", training)
         inputs = checked_inputs(self._network, X)
+<<<<<<< HEAD
         if not training:
             return inference.true_outputs(self._inference, inputs)
         out = np.empty((len(inputs), self._sizes[-1]), self._dtype)
         with self._network.lock:
             self._gradients.forward(inputs, out)
             self._can_backward = True
+=======
+        out = np.empty((len(inputs), self._sizes[-1]), self._dtype)
+        if training:
+            with self._network:
+                self._gradients.forward(inputs, out)
+                self._can_backward = True
+        else:
+            chunks.outputs(self._inference, inputs, out)
+>>>>>>> threads
         return out
 
     def backward(self, dL_doutput: npt.ArrayLike) -> Gradients:
@@ -258,7 +283,7 @@ class MLP:
             No forward pass in training mode came before, or the shape is not that of its output.
         """
         gradient = checked_inputs(self._network, dL_doutput, "dL_doutput", self.sizes[-1])
-        with self._network.lock:
+        with self._network:
             if not self._can_backward:
                 raise ValueError("backward: got no forward pass, wants forward(X, training=True) before it")
             if len(gradient) != self._gradients.rows:
@@ -286,17 +311,26 @@ class MLP:
         ValueError, TypeError
             Bad data.
         """
+<<<<<<< HEAD
         losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
         inputs, targets = self._checked(X, y, loss)
         with self._network.lock:
+=======
+        inputs, targets = self._checked(X, y, losses.check_loss(loss))
+        with self._network:
+>>>>>>> threads
             self._can_backward = False
             value = self._gradients.gradients(inputs, targets, loss)
             return value, read_gradients(self._gradients, of_loss=True)
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
         """Return the loss of X and y as one batch, changing nothing; arguments and errors as in `gradients`."""
+<<<<<<< HEAD
         losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
         return self._mean_loss(*self._checked(X, y, loss), loss)
+=======
+        return chunks.mean_loss(self._losses, *self._checked(X, y, losses.check_loss(loss)), loss)
+>>>>>>> threads
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return what the network was trained to tell.
@@ -363,14 +397,17 @@ class MLP:
 
     def remember_training(self, loss: str, flat: bool) -> None:
         """Note the loss of a step done and whether its targets were flat: it decides what `predict` tells."""
-        self._trained_loss = loss
-        self._trained_flat = flat and loss != "cross_entropy"
+        flat = flat and loss != "cross_entropy"
+        if loss != self._trained_loss or flat != self._trained_flat:
+            self._trained_loss, self._trained_flat = loss, flat
 
     def __getstate__(self) -> dict[str, Any]:
         options = {"sizes": self.sizes, "dtype": self.dtype, "seed": self.seed, "bias": bool(self.biases)}
         options |= {"activation": self.activations[:-1], "output_activation": self.activations[-1]}
-        trained = {name: getattr(self, name) for name in ("_trained_loss", "_trained_flat", "_trainers")}
-        return {"options": options, "weights": list(self.weights), "biases": list(self.biases), "trained": trained}
+        with self._network:
+            trained = {name: getattr(self, name) for name in ("_trained_loss", "_trained_flat", "_trainers")}
+            trained |= {name: value for name, value in vars(self).items() if name not in self._own}
+            return {"options": options, "weights": self.weights[:], "biases": self.biases[:], "trained": trained}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         MLP.__init__(self, **state["options"], init=state["weights"])
@@ -384,11 +421,3 @@ class MLP:
     def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike, loss: str) -> tuple[Array, Array]:
         inputs = checked_inputs(self._network, X)
         return inputs, checked_targets(self._network, loss, y, len(inputs))
-
-    def _mean_loss(self, inputs: Array, targets: Array, loss: str) -> float:
-        total = 0.0
-        for start in range(0, len(inputs), _FORWARD_ROWS):
-            part = slice(start, start + _FORWARD_ROWS)
-            value = self._losses.loss(inputs[part], targets[part], loss)
-            total += value if loss == "l2_norm" else value * len(inputs[part])
-        return total if loss == "l2_norm" else total / len(inputs)

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core, losses, optim
+from fastgrad._closed import VALUE, closed
 from fastgrad.config import active_isa
 
 Array = npt.NDArray[Any]
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class Forward:
     """What `forward` computes: (n, fan_out) `output` and `slope`, and their statistics."""
@@ -28,6 +30,7 @@ class Forward:
     deriv_mean: float
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class BackwardWeights:
     """What `backward_weights` computes: (fan_in, fan_out) `weights`, (fan_out,) `bias`, and their norms."""
@@ -38,6 +41,7 @@ class BackwardWeights:
     bias_grad_norm: float
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class Update:
     """What `update` computes: new `weights` and `states`, and the norms of the old weights and of the increment."""

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fastgrad import _checks
+from fastgrad._closed import VALUE, closed
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class SGD:
     """Stochastic gradient descent with momentum and Nesterov's variant.
@@ -74,6 +76,7 @@ class SGD:
             )
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class Adam:
     """Adam (Kingma and Ba 2014, algorithm 1), with L2 weight decay added to the gradient.
@@ -124,6 +127,7 @@ class Adam:
         _set_number(self, "weight_decay", at_least=0.0)
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
@@ -142,6 +146,7 @@ class AdamW(Adam):
     weight_decay: float = 1e-2
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class RMSprop:
     """RMSprop (Hinton 2012), centred as in Graves 2013 (eq. 38 to 40) where asked.

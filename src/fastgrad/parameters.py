@@ -11,16 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core
+from fastgrad._closed import closed
 
 Array = npt.NDArray[Any]
 
 
+@closed(cure="Arrays are set one layer at a time, as in net.weights[0] = array")
 class Parameters(Sequence[Array]):
-    """The weights or biases of all layers: reads are fresh read-only copies, assignment replaces a whole array."""
+    """The weights or biases of all layers: reads are fresh read-only copies, assignment replaces a whole array.
+
+    A slice or an iteration copies its layers at once, so that they are of one step though another thread trains.
+    """
 
     def __init__(self, name: str, shapes: list[tuple[int, ...]], net: _core.Network) -> None:
         self._name = name
         self._shapes = shapes
+        self._net = net
         self._dtype = np.dtype(net.dtype)
         weights = name == "weights"
         self._get: Callable[[int, Array], None] = net.get_weights if weights else net.get_bias
@@ -31,12 +37,16 @@ class Parameters(Sequence[Array]):
 
     def __getitem__(self, layer: Any) -> Any:
         if isinstance(layer, slice):
-            return [self[number] for number in range(len(self))[layer]]
+            return self._copies(range(len(self))[layer])
         number = self._number(layer)
         array = np.empty(self._shapes[number], self._dtype)
         self._get(number, array)
         array.flags.writeable = False
         return array
+
+    def _copies(self, layers: range) -> list[Array]:
+        with self._net:
+            return [self[layer] for layer in layers]
 
     def __setitem__(self, layer: int, value: npt.ArrayLike) -> None:
         number = self._number(layer)
@@ -50,7 +60,10 @@ class Parameters(Sequence[Array]):
         self._set(number, array)
 
     def __iter__(self) -> Iterator[Array]:
-        return (self[layer] for layer in range(len(self)))
+        return iter(self._copies(range(len(self))))
+
+    def __reversed__(self) -> Iterator[Array]:
+        return iter(self._copies(range(len(self))[::-1]))
 
     def __repr__(self) -> str:
         return f"<{self._name} of {len(self)} layers: {', '.join(map(str, self._shapes))}>"

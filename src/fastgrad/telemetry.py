@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks
+from fastgrad._closed import VALUE, closed
 from fastgrad._record import INDEX, MEANINGS, RECORD, SCALED, STATISTICS, Array, all_values, log10_magnitude, statistic
 from fastgrad._rows import Rows, read_only
 from fastgrad._stream import Stream, read
@@ -25,6 +26,7 @@ __all__ = ["MEANINGS", "RECORD", "SCALED", "STATISTICS", "Array", "Gains", "Laye
 _LOG10_SMALLEST, _LOG10_LARGEST = (math.log10(end) for end in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
+@closed("step")
 class LayerStats:
     """The statistics of one step, a read-only view of shape (statistics, layers).
 
@@ -102,6 +104,7 @@ class LayerStats:
         return layers if len(layers) <= most else layers[: most // 2] + layers[-most // 2 :]
 
 
+@closed(cure=VALUE)
 class Gains(NamedTuple):
     """What a layer multiplies the gradient by on its way back: factors of norms, each of shape (rows, layers).
 
@@ -119,6 +122,7 @@ class Gains(NamedTuple):
     weight: Array
 
 
+@closed(cure=VALUE)
 @dataclass(frozen=True)
 class Telemetry:
     """How a run is recorded: which steps, how many of them in memory, and whether in a file too.
@@ -182,6 +186,7 @@ def resolve(telemetry: object) -> Telemetry | None:
     return Telemetry() if telemetry else None
 
 
+@closed("layers")
 class Record:
     """The statistics of the steps of a run that were recorded, a row for each.
 

@@ -4,21 +4,23 @@ Loops over steps run inside the engine with the GIL released. Everything a step 
 before the engine is entered.
 """
 
-import math
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core, losses, optim
+from fastgrad._closed import closed
+from fastgrad._piece import Buffers, Start
+from fastgrad._ring import RING, Ring
 from fastgrad.batches import checked_inputs, checked_targets
 from fastgrad.errors import DivergenceError, Nonfinite
 from fastgrad.history import Epoch, History
-from fastgrad.telemetry import RECORD, LayerStats, Telemetry, resolve
+from fastgrad.passes import Passes
+from fastgrad.telemetry import LayerStats, Telemetry, resolve
 
 if TYPE_CHECKING:
     from fastgrad.network import MLP
@@ -26,20 +28,11 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Data = tuple[Array, Array, bool]  # inputs and targets as the engine reads them; whether the targets came as a vector
 
-RING = 32
-_PIECE_BYTES = 1 << 20
 WINDOW = 100  # steps that a unit is dead for before `dead` counts it, but in fit, where it is an epoch's
 _FIRST_SHUFFLE_STREAM = 2**63  # beyond the number of any layer
 
 
-class _Start(NamedTuple):
-    """Where a piece of a run starts: as a step of the history, of the Trainer, and after what waits for the file."""
-
-    of_history: int
-    step: int
-    waiting: int
-
-
+@closed(cure="Loss, optimizer and learning rate are fixed: make a new Trainer, whose optimizer starts afresh")
 class Trainer:
     """Trains a network step by step.
 
@@ -104,15 +97,14 @@ class Trainer:
         self._network, stream = net.new_trainer()
         self._state = _core.Optimizer(self._network, optim.core_options(self._optimizer))
         self._watch(WINDOW)
-        self._lock = threading.RLock()  # one step or pass at a time
+        self._lock = _core.Lock()  # one step or pass at a time; entered before the network
         self._plan = _core.Plan(self._network, 1, "training")
         self._nonfinite: Nonfinite | None = None
+        self._history: History | None = None
         self._file = None if self._telemetry is None else self._telemetry.stream(self._network.layers)
-        self._ring = np.full((RING if self._telemetry else 0, len(RECORD), self._network.layers), math.nan)
-        self._slots: list[Array | None] = list(self._ring[:, np.newaxis]) or [None] * RING
-        self._buffers = np.empty(0), self._ring[:0]
-        key = np.array([net.seed, _FIRST_SHUFFLE_STREAM + stream], np.uint64)
-        self._shuffler = np.random.Generator(np.random.Philox(key=key))
+        self._ring = Ring(self._network.layers, self._telemetry is not None)
+        self._buffers = Buffers(self._network.layers, self._telemetry is not None)
+        self._passes = Passes(np.array([net.seed, _FIRST_SHUFFLE_STREAM + stream], np.uint64))
 
     def _watch(self, window: int) -> None:
         """Count a unit as dead, from the next step on, once it has been so for `window` steps."""
@@ -182,36 +174,42 @@ class Trainer:
             return loss
 
     def _divergence(self, loss: float, history: History) -> DivergenceError:
-        recorded = range(max(0, self.steps - RING), self.steps) if self._telemetry else ()
-        recent = tuple(LayerStats(self._ring[step % RING].copy(), step) for step in recorded)
+        recent = self._ring.recent(self.steps) if self._telemetry else ()
         self._nonfinite = Nonfinite(self.steps, *self._plan.culprit)
         return DivergenceError(self._nonfinite, loss, history, recent)
 
     def _next_slot(self) -> Array | None:
-        return self._slots[self._state.steps % RING]
+        return self._ring.slots[self._state.steps % RING]
 
     def run(
         self,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
         *,
-        steps: int,
+        steps: int | None = None,
+        epochs: int | None = None,
         batch_size: int = 32,
         shuffle: bool = True,
         history: History | None = None,
     ) -> History:
         """Do many steps in one call, passing over the data as often as it takes.
 
+        A run counted in steps goes on where the last one stopped in the midst of a pass, be it because its steps were
+        done, by an error or by a signal: after the last step done, so that one that was refused is met again. In a loop
+        it does what a single call with all the steps does, to the bit. Another number of rows, `batch_size` or
+        `shuffle` begins a new pass, and so does a run counted in epochs. `step` leaves the place where it is.
+
         Parameters
         ----------
         X, y : array_like
             As in `step`; the whole data set.
-        steps : int
-            >= 1.
+        steps, epochs : int
+            One of the two, >= 1: how many batches are met, or how many whole passes, each of which then is an entry of
+            the history's `epochs`.
         batch_size : int
             >= 1. The last batch of a pass may be shorter.
         shuffle : bool
-            Draw a new order for each pass, from the network's seed.
+            Draw a new order for each pass, from the network's seed: 8 bytes a row, kept until the pass is over.
         history : History, optional
             Where to add these steps; a new one unless given. All of its steps are recorded alike, or none is.
 
@@ -235,25 +233,35 @@ class Trainer:
             The mean of the targets is beyond the reach of the output activation.
         """
         data = self._checked(X, y)
+        if (steps is None) == (epochs is None):
+            raise TypeError(f"steps, epochs: got {'neither' if steps is None else 'both'}, wants one of the two")
+        steps = None if steps is None else _checks.integer("steps", steps, at_least=1)
+        epochs = None if epochs is None else _checks.integer("epochs", epochs, at_least=1)
         shuffle = _checks.boolean("shuffle", shuffle)
-        left = _checks.integer("steps", steps, at_least=1)
         batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(data[0]))
         history = History(self._network.layers) if history is None else _checks.instance("history", history, History)
         losses.warn_of_reach(data[1], self._net.activations[-1])
+        if epochs is not None:
+            return self._epochs(history, data, epochs, batch_size, shuffle)
+        left = steps or 0
         with self._recording(history):
             while left:
-                wanted = min(left, -(-len(data[0]) // batch_size))
-                self._pass_over(data, batch_size, wanted, shuffle, history)
-                left -= wanted
+                left -= self._pass_over(data, batch_size, left, shuffle, history)
         return history
 
     def _epochs(
-        self, data: Data, epochs: int, batch_size: int, shuffle: bool, held_out: tuple[Array, Array] | None, tell: bool
+        self,
+        history: History,
+        data: Data,
+        epochs: int,
+        batch_size: int,
+        shuffle: bool,
+        held_out: tuple[Array, Array] | None = None,
+        tell: bool = False,
     ) -> History:
         """Pass over checked data so many times, and print a line for each where `tell`."""
-        history = History(self._network.layers)
         with self._recording(history):
-            for epoch in range(epochs):
+            for epoch in range(len(history.epochs), len(history.epochs) + epochs):
                 start = time.perf_counter()
                 mean = self._epoch(data, batch_size, shuffle, history)
                 validation = None if held_out is None else self.evaluate(*held_out)
@@ -265,8 +273,9 @@ class Trainer:
     def _epoch(self, data: Data, batch_size: int, shuffle: bool, history: History) -> float:
         """Pass once over checked data; return the mean loss over its samples (their sum for "l2_norm")."""
         samples = len(data[0])
-        steps = -(-samples // batch_size)
-        self._pass_over(data, batch_size, steps, shuffle, history)
+        with self._lock:
+            self._passes.begin()
+            steps = self._pass_over(data, batch_size, samples, shuffle, history)
         values = history.loss[-steps:]
         sizes = np.full(steps, batch_size)
         sizes[-1] = samples - batch_size * (steps - 1)
@@ -285,8 +294,12 @@ class Trainer:
             raise ValueError("stats: got a Trainer with telemetry=False, wants one that records statistics")
         if not self.steps:
             raise ValueError("stats: got a Trainer before its first step, wants one after it")
-        last = self.steps - 1
-        return LayerStats(self._ring[last % RING], last)
+        return self._ring.last(self.steps)
+
+    @property
+    def history(self) -> History | None:
+        """What the last `run` has recorded, be it that an error or Control-C ended it; None before."""
+        return self._history
 
     @property
     def nonfinite(self) -> Nonfinite | None:
@@ -310,75 +323,69 @@ class Trainer:
         """Record steps in `history`; whatever ends them, the file is left with all of them."""
         with history.one_writer():
             history.prepare(self._network.layers, self._telemetry)
-            try:
-                yield
-            except BaseException as error:
+            self._history = history
+            with history.noted():
                 try:
-                    self._write_file()
-                except OSError as failure:
-                    error.add_note(f"The telemetry's file could not be written either: {failure}")
-                raise
-            self._write_file()
+                    yield
+                except BaseException as error:
+                    try:
+                        self._write_file()
+                    except OSError as failure:
+                        error.add_note(f"The telemetry's file could not be written either: {failure}")
+                    raise
+                self._write_file()
 
     def _write_file(self) -> None:
         if self._file is not None:
             with self._lock:
                 self._file.write()
 
-    def _pass_over(self, data: Data, batch_size: int, steps: int, shuffle: bool, history: History) -> None:
-        """Do one pass, in pieces whose statistics fit a buffer."""
+    def _pass_over(self, data: Data, batch_size: int, most: int, shuffle: bool, history: History) -> int:
+        """Do the next steps of the pass, at most so many, in pieces whose statistics fit a buffer; return how many."""
         with self._lock:
-            samples = len(data[0])
-            rows = min(samples, steps * batch_size)
-            order = self._shuffler.permutation(samples)[:rows] if shuffle else np.arange(rows)
-            piece = self._make_room(steps) * batch_size
-            for start in range(0, rows, piece):
+            order = self._passes.coming(len(data[0]), batch_size, shuffle, most)
+            steps = -(-len(order) // batch_size)
+            piece = self._buffers.make_room(steps) * batch_size
+            for start in range(0, len(order), piece):
                 self._do_piece(data, order[start : start + piece], batch_size, history)
-
-    def _make_room(self, steps: int) -> int:
-        """Have buffers for the losses and statistics of that many steps, or of so many as a piece may have."""
-        most = max(RING, _PIECE_BYTES // (8 + self._ring[0].nbytes if self._telemetry else 8))
-        steps = min(steps, most)
-        if steps > len(self._buffers[0]):
-            shape = (steps if self._telemetry else 0, *self._ring.shape[1:])
-            self._buffers = np.empty(steps), np.empty(shape)
-        return steps
+            return steps
 
     def _do_piece(self, data: Data, order: Array, batch_size: int, history: History) -> None:
         """Do steps in calls of the engine short enough for signals; what was done is recorded whatever ends it."""
         X, y, flat = data
         steps = -(-len(order) // batch_size)
-        values = self._buffers[0][:steps]
-        statistics = self._buffers[1][:steps] if self._telemetry else None
-        start = _Start(len(history), self.steps, 0 if self._file is None else len(self._file))
+        values = self._buffers.losses[:steps]
+        statistics = self._buffers.statistics[:steps] if self._telemetry else None
+        waiting = 0 if self._file is None else len(self._file)
+        start = Start(len(history), self.steps, self._passes.done, waiting)
         done, tried = 0, -1
         try:
-            try:
-                while done < steps and done != tried:
-                    tried = done
-                    kept = (self._state, self._liveness, values, statistics)
-                    done = self._plan.steps(X, y, order, batch_size, self._loss, *kept, done)
-                self._keep(history, start, flat)
-            except BaseException:  # a signal may have come anywhere, in the midst of this too
-                self._keep(history, start, flat)
-                raise
+            while done < steps and done != tried:
+                tried = done
+                kept = (self._state, self._liveness, values, statistics)
+                with self._network:  # so that a copy, or a forked child, has what was noted of the steps done
+                    try:
+                        done = self._plan.steps(X, y, order, batch_size, self._loss, *kept, done)
+                        self._keep(history, start, flat)
+                    except BaseException:  # a signal may have come anywhere, in the midst of this too
+                        self._keep(history, start, flat)
+                        raise
         finally:
             if self._file is not None:
                 self._file.write_if_enough()
         if done < steps:
             raise self._divergence(float(values[done]), history)
 
-    def _keep(self, history: History, start: _Start, flat: bool) -> None:
+    def _keep(self, history: History, start: Start, flat: bool) -> None:
         """Record the steps done since `start`; to do it twice is to do it once."""
         done = self.steps - start.step
-        losses, statistics = self._buffers[0][:done], self._buffers[1][:done]
+        losses, statistics = self._buffers.losses[:done], self._buffers.statistics[:done]
         if not done:
             return
         self._net.remember_training(self._loss, flat)
+        self._passes.move_to(start.of_pass + done)
         history.append_chunk(losses, statistics if self._telemetry else None, start.of_history)
         if self._file is not None:
             self._file.put(start.waiting, start.of_history, statistics)
-        recent = statistics[-RING:]
-        slot = (self.steps - len(recent)) % RING
-        self._ring[slot : slot + len(recent)] = recent[: RING - slot]
-        self._ring[: max(0, slot + len(recent) - RING)] = recent[RING - slot :]
+        if self._telemetry:
+            self._ring.put(self.steps, statistics)

@@ -1,0 +1,45 @@
+"""A piece of a run: as many steps as fit the buffers to which the engine writes their losses and statistics."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from fastgrad._ring import RING
+from fastgrad.telemetry import RECORD, Array
+
+_BYTES = 1 << 20
+
+
+class Start(NamedTuple):
+    """Where a piece starts: as a step of history, Trainer and pass, and after what waits for the file."""
+
+    of_history: int
+    step: int
+    of_pass: int
+    waiting: int
+
+
+class Buffers:
+    """Memory for the losses, and where they are recorded the statistics, of a piece's steps.
+
+    Attributes
+    ----------
+    losses : (steps,) float64 array
+    statistics : (steps, len(RECORD), layers) float64 array
+        Of no steps where nothing is recorded.
+    """
+
+    def __init__(self, layers: int, recorded: bool) -> None:
+        self._record = len(RECORD), layers
+        self._recorded = recorded
+        self.losses: Array = np.empty(0)
+        self.statistics: Array = np.empty((0, *self._record))
+
+    def make_room(self, steps: int) -> int:
+        """Have room for that many steps, or for as many as a piece may have; return for how many."""
+        most = max(RING, _BYTES // (8 + 8 * math.prod(self._record) if self._recorded else 8))
+        steps = min(steps, most)
+        if steps > len(self.losses):
+            self.losses, self.statistics = np.empty(steps), np.empty((steps if self._recorded else 0, *self._record))
+        return steps

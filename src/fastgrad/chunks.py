@@ -1,0 +1,33 @@
+"""Passes forward over many rows: in calls of the engine short enough for signals, yet of one state of the network.
+
+The network is held for all of them, so that a Trainer in another thread waits until the last row is done.
+"""
+
+from typing import Any
+
+import numpy.typing as npt
+
+from fastgrad import _core
+
+Array = npt.NDArray[Any]
+
+ROWS = 256  # of one pass through the layers in inference: their activations stay in cache
+
+
+def outputs(plan: _core.Plan, inputs: Array, out: Array) -> None:
+    """Write the outputs of the last layer, (n, n_outputs), for checked inputs."""
+    done = 0
+    with plan.network:
+        while done < len(inputs):
+            done = plan.forward(inputs, out, done)
+
+
+def mean_loss(plan: _core.Plan, inputs: Array, targets: Array, loss: str) -> float:
+    """Return the loss of checked inputs and targets as one batch."""
+    total = 0.0
+    with plan.network:
+        for start in range(0, len(inputs), ROWS):
+            part = slice(start, start + ROWS)
+            value = plan.loss(inputs[part], targets[part], loss)
+            total += value if loss == "l2_norm" else value * len(inputs[part])
+    return total if loss == "l2_norm" else total / len(inputs)
