@@ -3,9 +3,9 @@
  *     tile[r][v] = sum over k, in order, of a[r * row_step + k * depth_step] * b[k * b_stride + v * LANES]
  *
  * begun from start[r * start_step + v * LANES] where there is a start, and from zero elsewhere. Each element is one
- * sequential chain of multiply-adds, so its bits depend neither on the tile's shape nor on who computes it; what is
- * summed over the batch is made of several, see batch_sums.inc.h. Heights and
- * vecs are compile-time constants at every call; the loops over them vanish. */
+ * sequential chain of multiply-adds, so its bits depend neither on the tile's shape nor on who computes it; a sum over
+ * the batch is made of several, see batch_sums.inc.h. Heights and vecs are compile-time constants at every call; the
+ * loops over them vanish. */
 ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, const real *start, int64_t start_step,
                            int64_t depth, const real *a, int64_t row_step, int64_t depth_step, const real *b,
                            int64_t b_stride, fg_ahead *ahead) {
@@ -60,8 +60,8 @@ ALWAYS_INLINE vec *tile_of(vec *unit, int64_t offset, pass now) {
     return now.first || !now.last ? unit + offset : unit;
 }
 
-/* Covers a unit with tiles, in passes of `longest` where it is deeper. With PASS_DEPTH, a piece of the panel that stays in
- * the first-level cache while all rows meet it, the chain of multiply-adds is the same. */
+/* Covers a unit with tiles, in passes of `longest` where it is deeper: with PASS_DEPTH, a piece of the panel that stays
+ * in the first-level cache while all rows meet it. The chain of multiply-adds is the same. */
 #define FOR_EACH_PASS(vecs, rows, whole, longest, TILE, ...)                                                           \
     do {                                                                                                               \
         pass now = {0, whole, 1};                                                                                      \
