@@ -212,8 +212,8 @@ def unary(name: str, x: npt.ArrayLike) -> Array:
     ----------
     name : str
     x : array_like
-        float32 or float64. Subnormal values count as 0, and results below the normal range are 0, where the processor
-        can flush them: x86-64 and AArch64 can.
+        float32 or float64. Subnormal values count as 0, and results below the normal range are 0. (On processors that
+        cannot flush, all but x86-64 and AArch64, they are some number below it.)
 
     Returns
     -------
