@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad import _checks, _core, losses, optim
+from fastgrad._rows import commit
 from fastgrad.batches import checked_inputs, checked_targets
 from fastgrad.errors import DivergenceError, Nonfinite
 from fastgrad.history import Epoch, History
@@ -33,11 +34,10 @@ _FIRST_SHUFFLE_STREAM = 2**63  # beyond the number of any layer
 
 
 class _Start(NamedTuple):
-    """Where a piece of a run starts: as a step of the history, of the Trainer, and after what waits for the file."""
+    """Where a piece of a run starts: as a step of the history, and of the Trainer."""
 
     of_history: int
     step: int
-    waiting: int
 
 
 class Trainer:
@@ -296,7 +296,7 @@ class Trainer:
     @contextmanager
     def _recording(self, history: History) -> Iterator[None]:
         """Record steps in `history`; whatever ends them, the file is left with all of them."""
-        with history.one_writer():
+        with history.one_writer(), self._own_file():
             history.prepare(self._network.layers, self._telemetry)
             try:
                 yield
@@ -307,6 +307,19 @@ class Trainer:
                     error.add_note(f"The telemetry's file could not be written either: {failure}")
                 raise
             self._write_file()
+
+    @contextmanager
+    def _own_file(self) -> Iterator[None]:
+        if self._file is None:
+            yield
+            return
+        with self._lock:
+            self._file.take()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._file.release()
 
     def _write_file(self) -> None:
         if self._file is not None:
@@ -338,7 +351,10 @@ class Trainer:
         steps = -(-len(order) // batch_size)
         values = self._buffers[0][:steps]
         statistics = self._buffers[1][:steps] if self._telemetry else None
-        start = _Start(len(history), self.steps, 0 if self._file is None else len(self._file))
+        history.reserve(steps, self._telemetry is not None)
+        if self._file is not None:
+            self._file.reserve(steps)
+        start = _Start(len(history), self.steps)
         done, tried = 0, -1
         try:
             try:
@@ -363,9 +379,9 @@ class Trainer:
         if not done:
             return
         self._net.remember_training(self._loss, flat)
-        history.append_chunk(losses, statistics if self._telemetry else None, start.of_history)
-        if self._file is not None:
-            self._file.put(start.waiting, start.of_history, statistics)
+        if len(history) == start.of_history:
+            changes = history.with_chunk(losses, statistics if self._telemetry else None, start.of_history)
+            commit(changes if self._file is None else changes + self._file.with_steps(start.of_history, statistics))
         recent = statistics[-RING:]
         slot = (self.steps - len(recent)) % RING
         self._ring[slot : slot + len(recent)] = recent[: RING - slot]
