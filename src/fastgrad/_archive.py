@@ -204,7 +204,7 @@ def header(file: BufferedReader, member: Member) -> Header:
     if any(not number.isdigit() or len(number) > 18 for number in numbers):
         raise ValueError(f"its member {member.name} has a shape of ({found[3].decode()[:80]})")
     dtype, shape = found[2].decode(), tuple(map(int, numbers))
-    if not re.fullmatch(r"[<>|](i8|f8|U\d{1,4})", dtype):
+    if not re.fullmatch(r"[<>|](i8|f8|U[1-9]\d{0,3})", dtype):
         raise ValueError(f"its member {member.name} is of dtype {dtype[:80]}")
     if math.prod(shape) * np.dtype(dtype).itemsize != member.size - found.end():
         raise ValueError(f"its member {member.name} is too short or too long for an array of shape {shape}")

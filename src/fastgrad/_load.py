@@ -7,6 +7,7 @@ steps must go on without a gap. Of a file that was cut short the whole chunks ar
 import os
 import re
 import stat
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -21,13 +22,13 @@ from fastgrad import _archive
 from fastgrad._archive import Member
 from fastgrad._owner import has_owner
 from fastgrad._rows import Rows
-from fastgrad._stream import NUMBER, RESTART, STATISTICS, STEPS
+from fastgrad._stream import AFTER, NUMBER, STATISTICS, STEPS
 
 Array = npt.NDArray[Any]
 
 _STEP, _VALUE = np.dtype(np.int64), np.dtype(np.float64)
 _HEADER = ("names.npy", "every.npy", "layers.npy")
-_CHUNK = re.compile(rf"({STEPS}|{STATISTICS})(\d{{6,9}})({RESTART})?\.npy")
+_CHUNK = re.compile(rf"({STEPS}|{STATISTICS})(\d{{6,9}})(?:{AFTER}(\d{{1,18}}))?\.npy")
 _PATIENCE, _LOOKS = 0.05, 20  # seconds between looks at a file that is being written to
 
 
@@ -51,7 +52,7 @@ class Contents(NamedTuple):
 class _Chunk(NamedTuple):
     steps: Member
     statistics: Member
-    restarts: bool
+    after: int | None  # steps that come before it, where they do not end with the one that is due before its first
     certain: bool  # listed in the file's directory
 
     def length(self, file: BufferedReader, row: tuple[int, int]) -> int:
@@ -117,8 +118,8 @@ def _contents(file: BufferedReader, names: tuple[str, ...]) -> tuple[Contents, b
     certain = 0 if directory is None else len(directory.entries)
     if directory is not None and not directory.lists(members[:certain]):
         raise ValueError("its directory is not that of its members")
-    cut = directory is None or len(members) > certain or directory.start != members[-1].end
     every, layers = _described(file, members, names)
+    cut = directory is None or len(members) > certain or directory.start != members[-1].end
     chunks = _chunks(members, certain, cut)
     steps, statistics = _filled(file, chunks, (len(names), layers), every)
     if cut and not len(steps):
@@ -134,7 +135,7 @@ def _described(file: BufferedReader, members: Sequence[Member], names: tuple[str
     if not set(_HEADER) <= set(found):
         raise ValueError(f"it has no {', '.join(sorted(set(_HEADER) - set(found)))}")
     kept, every, layers = (_array(file, found[name]) for name in _HEADER)
-    if kept.ndim != 1 or kept.dtype.kind != "U":
+    if kept.ndim != 1 or kept.dtype.kind != "U" or (kept.size and kept.view(np.uint32).max() > sys.maxunicode):
         raise ValueError(f"its names are {kept.dtype.str} {kept.shape}, wants (statistics,) of text")
     if tuple(kept.tolist()) != names:
         got = ", ".join(kept[: 2 * len(names)].tolist())
@@ -158,14 +159,14 @@ def _array(file: BufferedReader, member: Member) -> Array:
 
 def _chunks(members: Sequence[Member], certain: int, cut: bool) -> list[_Chunk]:
     """Return the chunks in order; only of the last one, where the file was cut short, may a half be missing."""
-    halves: dict[str, dict[int, tuple[Member, str | None, bool]]] = {STEPS: {}, STATISTICS: {}}
+    halves: dict[str, dict[int, tuple[Member, int | None, bool]]] = {STEPS: {}, STATISTICS: {}}
     for index, member in enumerate(members):
         if member.name in _HEADER:
             continue
         match = _CHUNK.fullmatch(member.name)
         if match is None or int(match[2]) in halves[match[1]] or match[2] != NUMBER.format(int(match[2])):
             raise ValueError(f"{member.name[:80]!r} is none of its members")
-        halves[match[1]][int(match[2])] = member, match[3], index < certain
+        halves[match[1]][int(match[2])] = member, None if match[3] is None else int(match[3]), index < certain
     steps, statistics = halves.values()
     whole = len(statistics)
     if sorted(statistics) != list(range(whole)) or sorted(steps) not in (
@@ -177,15 +178,28 @@ def _chunks(members: Sequence[Member], certain: int, cut: bool) -> list[_Chunk]:
     pairs = [(steps[number], statistics[number]) for number in range(whole)]
     if any(one[1] != other[1] for one, other in pairs):
         raise ValueError("the members of a chunk have different names")
-    return [_Chunk(one[0], other[0], one[1] is not None, one[2] and other[2]) for one, other in pairs]
+    return [_Chunk(one[0], other[0], one[1], one[2] and other[2]) for one, other in pairs]
+
+
+def _counts(file: BufferedReader, chunks: Sequence[_Chunk], row: tuple[int, int]) -> list[int]:
+    """Return how many steps chunks have, of those before the first that is neither listed nor whole."""
+    counts: list[int] = []
+    for chunk in chunks:
+        try:
+            counts.append(chunk.length(file, row))
+        except ValueError:
+            if chunk.certain:
+                raise
+            break
+    return counts
 
 
 def _filled(file: BufferedReader, chunks: Sequence[_Chunk], row: tuple[int, int], every: int) -> tuple[Rows, Rows]:
     """Return steps and statistics of all chunks, or of those before the first that is neither listed nor whole."""
-    counts = [chunk.length(file, row) for chunk in chunks]
+    counts = _counts(file, chunks, row)
     steps, statistics = np.empty(sum(counts), _STEP), np.empty((sum(counts), *row), _VALUE)
-    at, due = 0, None
-    for chunk, count in zip(chunks, counts, strict=True):
+    at, due = 0, 0
+    for chunk, count in zip(chunks, counts, strict=False):
         mine = slice(at, at + count)
         parts = (chunk.steps, steps[mine]), (chunk.statistics, statistics[mine])
         damaged = [member.name for member, out in parts if not _archive.read_into(file, member, out)]
@@ -193,15 +207,17 @@ def _filled(file: BufferedReader, chunks: Sequence[_Chunk], row: tuple[int, int]
             raise ValueError(f"{' and '.join(damaged)} damaged")
         if damaged:
             break
-        _require_consecutive(chunk, steps[mine], every, due)
+        if chunk.after not in (None, at):
+            raise ValueError(f"{chunk.steps.name} comes after {at} steps")
+        _require_consecutive(chunk, steps[mine], every, due if at else None)
         at, due = at + count, int(steps[at + count - 1]) + every
     return Rows.holding(steps[:at]), Rows.holding(statistics[:at])
 
 
 def _require_consecutive(chunk: _Chunk, steps: Array, every: int, due: int | None) -> None:
-    """Raise ValueError unless steps go on by `every`, and from the chunk before unless this one restarts."""
+    """Raise ValueError unless steps go on by `every`, and those of a chunk that says nothing else with the one due."""
     first = int(steps[0])
-    if first < 0 or first % every or (steps[1:] - steps[:-1] != every).any():
+    if steps.min() < 0 or first % every or (steps[1:] - steps[:-1] != every).any():
         raise ValueError(f"{chunk.steps.name} has others than the multiples of {every} from its first step on")
-    if due is not None and (first != due) != chunk.restarts:
+    if due is not None and (first == due) != (chunk.after is None):
         raise ValueError(f"{chunk.steps.name} begins with step {first} after a chunk that ends before step {due}")

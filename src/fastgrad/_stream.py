@@ -19,7 +19,7 @@ from fastgrad._rows import Change, Rows, commit
 
 Array = npt.NDArray[Any]
 
-STEPS, STATISTICS, RESTART = "steps_", "statistics_", "_restart"
+STEPS, STATISTICS, AFTER = "steps_", "statistics_", "_after_"
 NUMBER = "{:06}"
 
 _CHUNK_BYTES = 8 << 20  # of what waits to be written
@@ -27,13 +27,14 @@ _REPLACED_BYTES = 1 << 20  # a file of at most so many is written anew, with eac
 
 
 class _Written(NamedTuple):
-    """What is in the file: where its members end, their directory and number, the chunks and the step due next."""
+    """What is in the file: where its members end, their directory and number, chunks, their steps, the one due next."""
 
     end: int = 0
     entries: bytes = b""
     members: int = 0
     chunks: int = 0
-    due: int | None = None
+    steps: int = 0
+    due: int = 0
 
     def directory(self, start: int) -> bytes:
         return _archive.directory(self.entries, self.members, start)
@@ -89,8 +90,12 @@ class Stream:
             if self._left not in ((), _identity(found)):
                 self._close()  # to write is going to be an error
         elif not self._left:
-            with suppress(FileNotFoundError):  # a folder that is gone may be back when there is something to write
+            try:
                 self._replace([], *self._packed([]))
+            except FileExistsError:  # begun by another in the meantime
+                self._lock()
+            except FileNotFoundError:  # the folder, which may be back when there is something to write
+                pass
 
     def release(self) -> None:
         """Let others write to the file. One without steps, where there was none before, goes."""
@@ -154,7 +159,8 @@ class Stream:
             return None
         file = _owner.at(self._path, self._mine)
         if file is None:
-            self._path.stat()  # raises where there is none
+            with _owner.errors_of(self._path):
+                self._path.lstat()  # raises where there is none
             raise OSError(f"file: {self._path} was changed by another, wants the one that this Trainer began")
         return file
 
@@ -168,17 +174,17 @@ class Stream:
         """Return the bytes of chunks, after those of the header in a new file, and what is written once they are."""
         written, body = self._written, list[bytes]()
         arrays = [] if written.members else list(self._header.items())
-        due, number = written.due, written.chunks
+        due, number, before = written.due, written.chunks, written.steps
         for steps, statistics in chunks:
-            suffix = NUMBER.format(number) + (RESTART if due not in (None, steps[0]) else "")
+            suffix = NUMBER.format(number) + ("" if steps[0] == due else f"{AFTER}{before}")
             arrays += [(STEPS + suffix, steps), (STATISTICS + suffix, statistics)]
-            due, number = int(steps[-1]) + self._every, number + 1
+            due, number, before = int(steps[-1]) + self._every, number + 1, before + len(steps)
         end, entries = written.end, written.entries
         for name, array in arrays:
             member, parts = _archive.packed(f"{name}.npy", array, end)
             end, entries = member.end, entries + _archive.entry(member)
             body += parts
-        return body, _Written(end, entries, written.members + len(arrays), number, due)
+        return body, _Written(end, entries, written.members + len(arrays), number, before, due)
 
     def _replace(self, content: list[bytes], body: list[bytes], written: _Written) -> None:
         """Have a new file, of what is there and what comes after it, in the place of whatever is there."""
@@ -203,14 +209,15 @@ class Stream:
         self._done(file, written)
 
     def _done(self, file: FileIO, written: _Written) -> None:
-        others = [each for each in self._mine if each is not file]
-        changes: list[Change] = [(self, "_written", written), (self, "_mine", [file])]
+        changes: list[Change] = [(self, "_written", written)]
         if written.chunks:
             waiting = [(self, "_statistics", self._statistics.emptied()), (self, "_steps", self._steps.emptied())]
             changes += [(self, "_left", _identity(file)), *waiting]
         commit(changes)
-        for other in others:
-            other.close()
+        for other in self._mine:
+            if other is not file:
+                other.close()
+        self._mine = [file]
 
 
 def _identity(file: FileIO) -> tuple[int, ...]:
