@@ -6,7 +6,8 @@ before, and so does a process that is killed in one. Values are not looked at.
 """
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,14 +69,24 @@ class Stream:
         """Return how many steps wait to be written."""
         return len(self._steps)
 
-    def take(self) -> None:
-        """Be the only one who writes to the file, until `release`; runs of the same Trainer share it.
+    @contextmanager
+    def owned(self, lock: AbstractContextManager[Any]) -> Iterator[None]:
+        """Be the only one who writes to the file; runs of the same Trainer share it, one at a time begins or ends.
 
         Raises
         ------
         OSError
             Another run is writing to it, or what is there cannot be replaced. Nothing has changed.
         """
+        with lock:
+            self._take()
+        try:
+            yield
+        finally:
+            with lock:
+                self._release()
+
+    def _take(self) -> None:
         if self._process != os.getpid():
             self._runs, self._process = 0, os.getpid()
         if not self._runs:
@@ -97,7 +108,7 @@ class Stream:
             except FileNotFoundError:  # the folder, which may be back when there is something to write
                 pass
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Let others write to the file. One without steps, where there was none before, goes."""
         self._runs -= 1
         if not self._runs:

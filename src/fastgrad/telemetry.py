@@ -149,10 +149,21 @@ class Telemetry:
 
     Notes
     -----
-    The file can be read after every 8 MiB or so, and after each run, by `numpy.load` too. Its members are "names"
-    (`RECORD`), "every", "layers", and for each chunk n "steps_<n>", (steps,) int64 counted as in the run's history, and
-    "statistics_<n>", (steps, len(RECORD), layers) float64. Where it cannot be written, ``run`` and ``fit`` raise
-    OSError; the history then has all steps done, and the file what it had before.
+    The file is written after every 8 MiB or so and after each run, and can be read at any time, by `numpy.load` too
+    (again, where it meets the very end of a write to a file of over 1 MiB), also when the process was killed. Its
+    members are "names" (`RECORD`), "every", "layers", and for each chunk n "steps_<n>", (steps,) int64 counted as in
+    the run's history, and "statistics_<n>", (steps, len(RECORD), layers) float64. Where its steps do not go on from the
+    chunk before, as in a run into another history, n ends in ``_after_<steps before>``.
+
+    One run at a time writes to a file: from its start to its end it has a lock (``flock``) on it, which processes,
+    forked ones too, and threads respect, and which is gone when its process is. A run of another Trainer that names the
+    file meanwhile raises BlockingIOError before its first step, as does one that finds a link, a pipe or a folder there
+    (FileExistsError); afterwards the file is the other's to replace, and then a later run of the first Trainer raises
+    OSError. A file system without locks leaves that to its users. A new file comes from a draft, ``.fastgrad-*.part``
+    in the same folder, that a process killed meanwhile leaves behind: nobody reads it, delete it at will.
+
+    Where the file cannot be written otherwise, ``run`` and ``fit`` raise OSError; the history then has all steps done,
+    and the file what it had before.
     """
 
     every: int = 1

@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -296,30 +296,17 @@ class Trainer:
     @contextmanager
     def _recording(self, history: History) -> Iterator[None]:
         """Record steps in `history`; whatever ends them, the file is left with all of them."""
-        with history.one_writer(), self._own_file():
+        with history.one_writer(), nullcontext() if self._file is None else self._file.owned(self._lock):
             history.prepare(self._network.layers, self._telemetry)
             try:
                 yield
             except BaseException as error:
                 try:
                     self._write_file()
-                except OSError as failure:
+                except (OSError, MemoryError) as failure:
                     error.add_note(f"The telemetry's file could not be written either: {failure}")
                 raise
             self._write_file()
-
-    @contextmanager
-    def _own_file(self) -> Iterator[None]:
-        if self._file is None:
-            yield
-            return
-        with self._lock:
-            self._file.take()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._file.release()
 
     def _write_file(self) -> None:
         if self._file is not None:
