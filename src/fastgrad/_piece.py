@@ -12,12 +12,12 @@ _BYTES = 1 << 20
 
 
 class Start(NamedTuple):
-    """Where a piece starts: as a step of history, Trainer and pass, and after what waits for the file."""
+    """Where a call of the engine starts: as a step of the piece, of the history, the Trainer and the pass."""
 
+    of_piece: int
     of_history: int
-    step: int
+    of_trainer: int
     of_pass: int
-    waiting: int
 
 
 class Buffers:

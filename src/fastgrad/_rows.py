@@ -1,19 +1,32 @@
-"""Rows that arrive in the course of a run and are read, at any time, as one array without a copy."""
+"""Rows that arrive in the course of a run and are read, at any time, as one array without a copy.
 
+What belongs together is changed together: memory is found first, and then `commit` sets all of it at once. Nothing here
+knows what rows are.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import starmap
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Change = tuple[object, str, Any]  # an attribute of an object, and what it is to be
 
 _FIRST_CAPACITY = 16
+
+
+def commit(changes: Iterable[Change]) -> None:
+    """Set attributes, of several objects, in one call of C code: a signal comes before all or after all of them."""
+    deque(starmap(object.__setattr__, list(changes)), maxlen=0)
 
 
 class Rows:
     """Rows of one shape and dtype, in storage that doubles as they come.
 
-    A view that was given out stays as it is, unless rows are put where it looks: storage that is outgrown is left to
+    A view that was given out stays as it is: storage that is outgrown, or in which rows would be replaced, is left to
     its views.
 
     Parameters
@@ -30,30 +43,58 @@ class Rows:
         self._count = 0
         self._most = most
 
+    @classmethod
+    def holding(cls, array: Array) -> "Rows":
+        """Return the rows of an array, which is not copied."""
+        rows = cls(array.shape[1:], array.dtype)
+        rows._storage, rows._count = array, len(array)
+        return rows
+
     def view(self) -> Array:
         """Return the rows, read-only."""
         return read_only(self._storage[: self._count])
 
+    def reserve(self, rows: int) -> None:
+        """Have memory for so many more rows: to add them will need none."""
+        if self._count + rows > len(self._storage):
+            self._storage = self._copied(self._count, self._count + rows)
+
+    def storage(self, rows: int) -> Array:
+        """Return other storage, for so many rows."""
+        return np.empty((rows, *self._storage.shape[1:]), self._storage.dtype)
+
+    def emptied(self) -> "Rows":
+        """Return rows of this kind, none yet."""
+        return Rows(self._storage.shape[1:], self._storage.dtype, self._most)
+
     def put(self, at: int, rows: Array) -> None:
-        """Copy rows to `at` and after; they become the last ones."""
+        """Copy rows to `at` and after; they become the last ones. All of it happens, or none."""
+        commit(self.with_rows(at, rows))
+
+    def with_rows(self, at: int, rows: Array) -> list[Change]:
+        """Return what makes rows at `at` and after the last ones; until then nothing that can be seen has changed."""
         end = at + len(rows)
-        if end > len(self._storage):
-            self._grow(at, end)
-        self._storage[at:end] = rows
-        self._count = end
+        in_place = self._count <= at and end <= len(self._storage)
+        storage = self._storage if in_place else self._copied(at, end)
+        storage[at:end] = rows
+        return [(self, "_storage", storage), (self, "_count", end)]
 
-    def selected(self, chosen: npt.NDArray[np.bool_]) -> "Rows":
-        """Return those of the first len(chosen) rows where `chosen` is true, in storage of their own."""
-        other = Rows(self._storage.shape[1:], self._storage.dtype, self._most)
-        other.put(0, self.view()[: len(chosen)][chosen])
-        return other
+    def with_chosen(self, chosen: npt.NDArray[np.bool_], rows: Array, storage: Array) -> list[Change]:
+        """Return what has other rows follow those that `chosen` is true for, in other storage."""
+        kept = np.flatnonzero(chosen)
+        end = len(kept) + len(rows)
+        np.take(self._storage, kept, axis=0, out=storage[: len(kept)], mode="clip")  # the mode that needs no buffer
+        storage[len(kept) : end] = rows
+        return [(self, "_storage", storage), (self, "_count", end)]
 
-    def _grow(self, kept: int, least: int) -> None:
-        doubled = max(2 * len(self._storage), _FIRST_CAPACITY)
-        capacity = max(least, doubled if self._most is None else min(doubled, self._most))
-        larger = np.empty((capacity, *self._storage.shape[1:]), self._storage.dtype)
+    def _copied(self, kept: int, least: int) -> Array:
+        capacity = len(self._storage)
+        if least > capacity:
+            doubled = max(2 * capacity, _FIRST_CAPACITY)
+            capacity = max(least, doubled if self._most is None else min(doubled, self._most))
+        larger = self.storage(capacity)
         larger[:kept] = self._storage[:kept]
-        self._storage = larger
+        return larger
 
     def __len__(self) -> int:
         return self._count

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fastgrad import _checks, _core
 from fastgrad._closed import VALUE, closed
-from fastgrad._rows import Rows
+from fastgrad._rows import Change, Rows, commit
 from fastgrad.telemetry import RECORD, Array, Record, Telemetry
 
 
@@ -115,18 +115,31 @@ class History:
 
         Raises
         ------
-        ValueError
-            Wrong shape or dtype, or different numbers of steps; nothing is added.
+        ValueError, TypeError
+            Wrong shape or dtype, different numbers of steps, or steps missing before the first.
+
+        Notes
+        -----
+        Whatever is raised, an exception of a signal's handler and MemoryError too: all of it is added, or nothing.
         """
+        commit(self.with_chunk(losses, statistics, len(self) if first is None else first))
+
+    def reserve(self, steps: int, recorded: bool) -> None:
+        """Have memory for so many more steps, with statistics or without: to add them will need none."""
+        self._losses.reserve(steps)
+        if recorded:
+            self.telemetry.reserve(len(self), steps)
+
+    def with_chunk(self, losses: Array, statistics: Array | None, first: int) -> list[Change]:
+        """Return what adds steps as `append_chunk` does; until then nothing has changed."""
         _checks.require_float64("losses", losses, ("steps",))
         if statistics is not None:
             _checks.require_float64("statistics", statistics, ("steps", len(RECORD), self.telemetry.layers))
             if len(losses) != len(statistics):
                 raise ValueError(f"losses: got {len(losses)} steps, wants {len(statistics)} as in statistics")
-        first = len(self) if first is None else first
-        self._losses.put(first, losses)
-        if statistics is not None:
-            self.telemetry.append_chunk(first, statistics)
+        first = _checks.integer("first", first, at_least=0, below=len(self) + 1)
+        changes = self._losses.with_rows(first, losses)
+        return changes if statistics is None else changes + self.telemetry.with_chunk(first, statistics)
 
     @contextmanager
     def one_writer(self) -> Iterator[None]:

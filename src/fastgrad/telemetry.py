@@ -17,11 +17,24 @@ import numpy.typing as npt
 
 from fastgrad import _checks
 from fastgrad._closed import VALUE, closed
+from fastgrad._load import CutShortWarning, read
 from fastgrad._record import INDEX, MEANINGS, RECORD, SCALED, STATISTICS, Array, all_values, log10_magnitude, statistic
-from fastgrad._rows import Rows, read_only
-from fastgrad._stream import Stream, read
+from fastgrad._rows import Change, Rows, commit, read_only
+from fastgrad._stream import Stream
 
-__all__ = ["MEANINGS", "RECORD", "SCALED", "STATISTICS", "Array", "Gains", "LayerStats", "Record", "Telemetry", "load"]
+__all__ = [
+    "MEANINGS",
+    "RECORD",
+    "SCALED",
+    "STATISTICS",
+    "Array",
+    "CutShortWarning",
+    "Gains",
+    "LayerStats",
+    "Record",
+    "Telemetry",
+    "load",
+]
 
 _LOG10_SMALLEST, _LOG10_LARGEST = (math.log10(end) for end in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
@@ -149,10 +162,21 @@ class Telemetry:
 
     Notes
     -----
-    The file can be read after every 8 MiB or so, and after each run, by `numpy.load` too. Its members are "names"
-    (`RECORD`), "every", "layers", and for each chunk n "steps_<n>", (steps,) int64 counted as in the run's history, and
-    "statistics_<n>", (steps, len(RECORD), layers) float64. Where it cannot be written, ``run`` and ``fit`` raise
-    OSError; the history then has all steps done, and the file what it had before.
+    The file is written after every 8 MiB or so and after each run, and can be read at any time, by `numpy.load` too
+    (again, where it meets the very end of a write to a file of over 1 MiB), also when the process was killed. Its
+    members are "names" (`RECORD`), "every", "layers", and for each chunk n "steps_<n>", (steps,) int64 counted as in
+    the run's history, and "statistics_<n>", (steps, len(RECORD), layers) float64. Where its steps do not go on from the
+    chunk before, as in a run into another history, n ends in ``_after_<steps before>``.
+
+    One run at a time writes to a file: from its start to its end it has a lock (``flock``) on it, which processes,
+    forked ones too, and threads respect, and which is gone when its process is. A run of another Trainer that names the
+    file meanwhile raises BlockingIOError before its first step, as does one that finds a link, a pipe or a folder there
+    (FileExistsError); afterwards the file is the other's to replace, and then a later run of the first Trainer raises
+    OSError. A file system without locks leaves that to its users. A new file comes from a draft, ``.fastgrad-*.part``
+    in the same folder, that a process killed meanwhile leaves behind: nobody reads it, delete it at will.
+
+    Where the file cannot be written otherwise, ``run`` and ``fit`` raise OSError; the history then has all steps done,
+    and the file what it had before.
 
     Examples
     --------
@@ -216,6 +240,7 @@ class Record:
         self._keep = how.keep
         self._steps = Rows((), np.int64, keep)
         self._rows = Rows((len(RECORD), layers), most=keep)
+        self._spare: tuple[Array, npt.NDArray[np.int64]] | None = None  # storage for when rows are dropped
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -257,24 +282,44 @@ class Record:
         ValueError
             `values` has another shape or dtype.
         """
-        _checks.require_float64("values", values, ("steps", len(RECORD), self.layers))
-        while (at := self._rows_before(first)) + len(values[self._chosen(first)]) > self._keep:
-            self._thin()
-        chosen = self._chosen(first)
-        self._rows.put(at, values[chosen])
-        self._steps.put(at, np.arange(first, first + len(values))[chosen])
+        commit(self.with_chunk(first, values))
 
-    def _chosen(self, first: int) -> slice:
-        return slice(-first % self._stride, None, self._stride)
+    def reserve(self, first: int, steps: int) -> None:
+        """Have memory for so many steps after those before `first`: to add them will need none."""
+        if self._stride_for(first, steps) == self._stride:
+            for rows in (self._rows, self._steps):
+                rows.reserve(len(range(first + -first % self._stride, first + steps, self._stride)))
+        elif self._spare is None:
+            self._spare = self._rows.storage(self._keep), self._steps.storage(self._keep)
+
+    def with_chunk(self, first: int, values: Array) -> list[Change]:
+        """Return what adds steps as `append_chunk` does; until then nothing has changed."""
+        _checks.require_float64("values", values, ("steps", len(RECORD), self.layers))
+        first = _checks.integer("first", first, at_least=0, below=2**63 - len(values))
+        stride = self._stride_for(first, len(values))
+        chosen = slice(-first % stride, None, stride)
+        values, steps = values[chosen], np.arange(first, first + len(values))[chosen]
+        if stride == self._stride:
+            at = self._rows_before(first)
+            return self._rows.with_rows(at, values) + self._steps.with_rows(at, steps)
+        kept = (self.steps % stride == 0) & (self.steps < first)
+        storage = self._spare or (self._rows.storage(self._keep), self._steps.storage(self._keep))
+        rest: list[Change] = [(self, "_stride", stride), (self, "_spare", None)]
+        return (
+            self._rows.with_chosen(kept, values, storage[0]) + self._steps.with_chosen(kept, steps, storage[1]) + rest
+        )
+
+    def _stride_for(self, first: int, steps: int) -> int:
+        """Return the stride at which there are few enough rows before `first` and of so many steps from there on."""
+        stride, rows = self._stride, self._rows_before(first)
+        while rows + len(range(first + -first % stride, first + steps, stride)) > self._keep:
+            stride *= 2
+            rows = int(np.count_nonzero(self.steps[: self._rows_before(first)] % stride == 0))
+        return stride
 
     def _rows_before(self, step: int) -> int:
         rows = len(self)
         return rows if rows == 0 or self.steps[-1] < step else int(np.searchsorted(self.steps, step))
-
-    def _thin(self) -> None:
-        even = self.steps % (2 * self._stride) == 0
-        rows, steps = self._rows.selected(even), self._steps.selected(even)
-        self._rows, self._steps, self._stride = rows, steps, 2 * self._stride
 
     def at(self, row: int) -> LayerStats:
         """Return the statistics of one row; negative rows count from the end, as in a list. It knows its step.
@@ -338,7 +383,7 @@ class Record:
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"names": RECORD, **self.__dict__}
+        return {"names": RECORD, **self.__dict__, "_spare": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         names = state.pop("names", ("unknown",))
@@ -352,12 +397,24 @@ class Record:
 def load(path: str | PathLike[str]) -> Record:
     """Return all that a Trainer wrote to the file of its `Telemetry`.
 
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    Record
+        Where the file was cut short, in a write or since, what its whole chunks hold; a `CutShortWarning` says so.
+
     Raises
     ------
     OSError
         The file cannot be read.
     ValueError
-        It is foreign, cut short, or of another version's statistics.
+        It is foreign, damaged, cut short before its first chunk was whole, of compressed members, or of another
+        version's statistics.
+    TypeError
+        `path` is no path.
 
     Examples
     --------
@@ -369,6 +426,8 @@ def load(path: str | PathLike[str]) -> Record:
     >>> np.array_equal(record["grad_norm"], history.telemetry["grad_norm"])
     True
     """
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"path: got {type(path).__name__}, wants a path of a file of telemetry")
     every, layers, steps, rows = read(Path(path), RECORD)
     record = Record(layers, every, max(2, len(steps)))
     record._steps, record._rows = steps, rows

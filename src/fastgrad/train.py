@@ -6,7 +6,7 @@ before the engine is entered.
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -16,6 +16,7 @@ from fastgrad import _checks, _core, losses, optim
 from fastgrad._closed import closed
 from fastgrad._piece import Buffers, Start
 from fastgrad._ring import RING, Ring
+from fastgrad._rows import commit
 from fastgrad.batches import checked_inputs, checked_targets
 from fastgrad.errors import DivergenceError, Nonfinite
 from fastgrad.history import Epoch, History
@@ -321,7 +322,7 @@ class Trainer:
     @contextmanager
     def _recording(self, history: History) -> Iterator[None]:
         """Record steps in `history`; whatever ends them, the file is left with all of them."""
-        with history.one_writer():
+        with history.one_writer(), nullcontext() if self._file is None else self._file.owned(self._lock):
             history.prepare(self._network.layers, self._telemetry)
             self._history = history
             with history.noted():
@@ -330,7 +331,7 @@ class Trainer:
                 except BaseException as error:
                     try:
                         self._write_file()
-                    except OSError as failure:
+                    except (OSError, MemoryError) as failure:
                         error.add_note(f"The telemetry's file could not be written either: {failure}")
                     raise
                 self._write_file()
@@ -356,36 +357,45 @@ class Trainer:
         steps = -(-len(order) // batch_size)
         values = self._buffers.losses[:steps]
         statistics = self._buffers.statistics[:steps] if self._telemetry else None
-        waiting = 0 if self._file is None else len(self._file)
-        start = Start(len(history), self.steps, self._passes.done, waiting)
-        done, tried = 0, -1
+        done, refused = 0, False
         try:
-            while done < steps and done != tried:
-                tried = done
-                kept = (self._state, self._liveness, values, statistics)
+            while done < steps and not refused:
+                self._reserve(history, steps - done)
+                start = Start(done, len(history), self.steps, self._passes.done)
                 with self._network:  # so that a copy, or a forked child, has what was noted of the steps done
                     try:
+                        kept = (self._state, self._liveness, values, statistics)
                         done = self._plan.steps(X, y, order, batch_size, self._loss, *kept, done)
                         self._keep(history, start, flat)
                     except BaseException:  # a signal may have come anywhere, in the midst of this too
                         self._keep(history, start, flat)
                         raise
+                refused = done == start.of_piece
         finally:
             if self._file is not None:
                 self._file.write_if_enough()
-        if done < steps:
+        if refused:
             raise self._divergence(float(values[done]), history)
+
+    def _reserve(self, history: History, steps: int) -> None:
+        """Have memory for the record of so many more steps: to keep them will need none."""
+        history.reserve(steps, self._telemetry is not None)
+        if self._file is not None:
+            self._file.reserve(steps)
 
     def _keep(self, history: History, start: Start, flat: bool) -> None:
         """Record the steps done since `start`; to do it twice is to do it once."""
-        done = self.steps - start.step
-        losses, statistics = self._buffers.losses[:done], self._buffers.statistics[:done]
+        done = self.steps - start.of_trainer
         if not done:
             return
+        new = slice(start.of_piece, start.of_piece + done)
+        losses, statistics = self._buffers.losses[new], self._buffers.statistics[new] if self._telemetry else None
         self._net.remember_training(self._loss, flat)
         self._passes.move_to(start.of_pass + done)
-        history.append_chunk(losses, statistics if self._telemetry else None, start.of_history)
-        if self._file is not None:
-            self._file.put(start.waiting, start.of_history, statistics)
-        if self._telemetry:
+        if len(history) == start.of_history:
+            changes = history.with_chunk(losses, statistics, start.of_history)
+            if self._file is not None and statistics is not None:
+                changes += self._file.with_steps(start.of_history, statistics)
+            commit(changes)
+        if statistics is not None:
             self._ring.put(self.steps, statistics)
