@@ -14,12 +14,15 @@ Array = npt.NDArray[Any]
 ROWS = 256  # of one pass through the layers in inference: their activations stay in cache
 
 
-def outputs(plan: _core.Plan, inputs: Array, out: Array) -> None:
-    """Write the outputs of the last layer, (n, n_outputs), for checked inputs."""
+def outputs(plan: _core.Plan, inputs: Array, out: Array, exponents: Array | None = None) -> None:
+    """Write the outputs of the last layer, (n, n_outputs), for checked inputs.
+
+    They are the true ones, or with `exponents`, (n,) int32, to be multiplied by 2 to the power of their row's.
+    """
     done = 0
     with plan.network:
         while done < len(inputs):
-            done = plan.forward(inputs, out, done)
+            done = plan.forward(inputs, out, done, exponents)
 
 
 def mean_loss(plan: _core.Plan, inputs: Array, targets: Array, loss: str) -> float:

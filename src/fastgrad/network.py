@@ -11,12 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-<<<<<<< HEAD
-from fastgrad import _checks, _core, config, inference, losses, optim
-=======
-from fastgrad import _checks, _core, chunks, config, losses, optim
+from fastgrad import _checks, _core, chunks, config, inference, losses, optim
 from fastgrad._closed import closed
->>>>>>> threads
 from fastgrad.batches import checked_inputs, checked_pair, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
@@ -251,22 +247,12 @@ class MLP:
         """
         training = _checks.boolean("training", training)
         inputs = checked_inputs(self._network, X)
-<<<<<<< HEAD
         if not training:
             return inference.true_outputs(self._inference, inputs)
         out = np.empty((len(inputs), self._sizes[-1]), self._dtype)
-        with self._network.lock:
+        with self._network:
             self._gradients.forward(inputs, out)
             self._can_backward = True
-=======
-        out = np.empty((len(inputs), self._sizes[-1]), self._dtype)
-        if training:
-            with self._network:
-                self._gradients.forward(inputs, out)
-                self._can_backward = True
-        else:
-            chunks.outputs(self._inference, inputs, out)
->>>>>>> threads
         return out
 
     def backward(self, dL_doutput: npt.ArrayLike) -> Gradients:
@@ -311,26 +297,17 @@ class MLP:
         ValueError, TypeError
             Bad data.
         """
-<<<<<<< HEAD
         losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
         inputs, targets = self._checked(X, y, loss)
-        with self._network.lock:
-=======
-        inputs, targets = self._checked(X, y, losses.check_loss(loss))
         with self._network:
->>>>>>> threads
             self._can_backward = False
             value = self._gradients.gradients(inputs, targets, loss)
             return value, read_gradients(self._gradients, of_loss=True)
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
         """Return the loss of X and y as one batch, changing nothing; arguments and errors as in `gradients`."""
-<<<<<<< HEAD
         losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
-        return self._mean_loss(*self._checked(X, y, loss), loss)
-=======
-        return chunks.mean_loss(self._losses, *self._checked(X, y, losses.check_loss(loss)), loss)
->>>>>>> threads
+        return chunks.mean_loss(self._losses, *self._checked(X, y, loss), loss)
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return what the network was trained to tell.
