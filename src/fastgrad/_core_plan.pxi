@@ -221,7 +221,7 @@ cdef class Plan:
         cdef Pinned g
         with self.network:
             if self.forks != self.network.forks:
-                raise ValueError("backward: got a forward pass that a fork cut off, wants forward(X, training=True) before")
+                raise ValueError("backward: got a forward pass that a fork cut off, wants forward(X, training=True)")
             self.require(self.rows, FG_GRADIENTS)
             g = pin(output_gradient, "output_gradient", self.network.kind, 2, self.rows, self.network.n_outputs)
             with nogil:
