@@ -269,6 +269,27 @@ def test_a_network_that_was_only_read_is_whole_in_the_child(monkeypatch):
         assert slow.child_during(call, work) == "whole"
 
 
+def test_a_backward_pass_whose_forward_pass_a_fork_cut_off_is_refused(monkeypatch):
+    slow = Slow(monkeypatch)
+    net, X, y = slow.net, slow.X[:5], slow.y[:5]
+
+    def work():
+        try:
+            net.backward(y)
+            return None
+        except ValueError as error:
+            told = str(error)
+        net.forward(X, training=True)
+        assert len(net.backward(y).weights) == len(net.weights)
+        return told
+
+    def call():
+        net.forward(X, training=True)
+        net.evaluate(slow.X, slow.y, loss="mse")
+
+    assert "got a forward pass that a fork cut off" in slow.child_during(call, work)
+
+
 def of_a_child(net):
     return use(net)
 

@@ -101,10 +101,12 @@ cdef class Lock:
             raise RuntimeError("release: got a lock that this thread does not hold")
         self.leave()
 
+    @cython.binding(False)
     def __enter__(self):
         self.enter()
 
-    def __exit__(self, kind, error, trace):
+    @cython.binding(False)
+    def __exit__(self, *error):
         self.leave()
 
     def __reduce__(self):

@@ -233,7 +233,9 @@ cdef class Plan:
         """Backward from dL/d(output) of the rows that `forward` saw last."""
         cdef Pinned g
         with self.network:
-            self.require(self.rows if self.forks == self.network.forks else 0, FG_GRADIENTS)
+            if self.forks != self.network.forks:
+                raise ValueError("backward: got a forward pass that a fork cut off, wants forward(X, training=True)")
+            self.require(self.rows, FG_GRADIENTS)
             g = pin(output_gradient, "output_gradient", self.network.kind, 2, self.rows, self.network.n_outputs)
             with nogil:
                 fg_plan_backward(self.handle, g.view.buf)

@@ -52,7 +52,7 @@ class History:
     Attributes
     ----------
     epochs : list of Epoch
-        Filled by ``fit``; empty after a run counted in steps.
+        Filled by ``fit``, and by ``run`` where that is counted in epochs.
     telemetry : Record
         Statistics of every layer at the steps that were recorded; without rows where none were.
 
