@@ -21,6 +21,7 @@ import numpy.typing as npt
 from fastgrad import _archive
 from fastgrad._archive import Member
 from fastgrad._owner import has_owner
+from fastgrad._record import require_exponents
 from fastgrad._rows import Rows
 from fastgrad._stream import AFTER, NUMBER, STATISTICS, STEPS
 
@@ -210,6 +211,7 @@ def _filled(file: BufferedReader, chunks: Sequence[_Chunk], row: tuple[int, int]
         if chunk.after not in (None, at):
             raise ValueError(f"{chunk.steps.name} comes after {at} steps")
         _require_consecutive(chunk, steps[mine], every, due if at else None)
+        require_exponents(statistics[mine])
         at, due = at + count, int(steps[at + count - 1]) + every
     return Rows.holding(steps[:at]), Rows.holding(statistics[:at])
 
