@@ -30,7 +30,7 @@ Array = npt.NDArray[Any]
 _STEP, _VALUE = np.dtype(np.int64), np.dtype(np.float64)
 _HEADER = ("names.npy", "every.npy", "layers.npy")
 _CHUNK = re.compile(rf"({STEPS}|{STATISTICS})(\d{{6,9}})(?:{AFTER}(\d{{1,18}}))?\.npy")
-_PATIENCE, _LOOKS = 0.05, 20  # seconds between looks at a file that is being written to
+_PATIENCE, _LOOKS = 0.05, 100  # seconds between looks at a file that is being written to
 
 
 class CutShortWarning(UserWarning, ValueError):  # noqa: N818
