@@ -252,6 +252,11 @@ FORGED = {
     "statistics of more layers": {"statistics_000000": np.zeros((4, len(RECORD), 2))},
     "flat statistics": {"statistics_000000": VALUES.ravel()},
     "statistics as objects": {"statistics_000000": VALUES.astype(object)},
+    "an exponent that is NaN": {
+        "statistics_000000": np.where(np.arange(len(RECORD))[:, np.newaxis] == 15, np.nan, VALUES)
+    },
+    "an exponent that is half": {"statistics_000000": VALUES + 0.5},
+    "an exponent beyond all": {"statistics_000000": VALUES + 2.0**31},
     "every 0": {"every": 0},
     "every below 0": {"every": -3},
     "another every": {"every": 1},

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from fastgrad import _archive
 from fastgrad._archive import Member
 from fastgrad._owner import has_owner
+from fastgrad._record import require_exponents
 from fastgrad._rows import Rows
 from fastgrad._stream import AFTER, NUMBER, STATISTICS, STEPS
 
@@ -29,7 +30,7 @@ Array = npt.NDArray[Any]
 _STEP, _VALUE = np.dtype(np.int64), np.dtype(np.float64)
 _HEADER = ("names.npy", "every.npy", "layers.npy")
 _CHUNK = re.compile(rf"({STEPS}|{STATISTICS})(\d{{6,9}})(?:{AFTER}(\d{{1,18}}))?\.npy")
-_PATIENCE, _LOOKS = 0.05, 20  # seconds between looks at a file that is being written to
+_PATIENCE, _LOOKS = 0.05, 100  # seconds between looks at a file that is being written to
 
 
 class CutShortWarning(UserWarning, ValueError):  # noqa: N818
@@ -210,6 +211,7 @@ def _filled(file: BufferedReader, chunks: Sequence[_Chunk], row: tuple[int, int]
         if chunk.after not in (None, at):
             raise ValueError(f"{chunk.steps.name} comes after {at} steps")
         _require_consecutive(chunk, steps[mine], every, due if at else None)
+        require_exponents(statistics[mine])
         at, due = at + count, int(steps[at + count - 1]) + every
     return Rows.holding(steps[:at]), Rows.holding(statistics[:at])
 

@@ -59,6 +59,15 @@ def index_of(name: str) -> int:
     return INDEX[name]
 
 
+def require_exponents(record: Array) -> None:
+    """Raise ValueError unless the exponents of a record (..., len(RECORD), layers) are such as the engine counts."""
+    exponents = record[..., _EXPONENTS, :]
+    with np.errstate(invalid="ignore"):
+        whole = (np.abs(exponents) < 2.0**31) & (exponents == np.rint(exponents))
+    if not whole.all():
+        raise ValueError("an exponent is no whole number under 2^31")
+
+
 def _true(values: Array, exponents: Array) -> Array:
     """Return values * 2**exponents: the array itself where nothing is to do."""
     if not exponents.any():

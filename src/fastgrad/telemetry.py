@@ -391,7 +391,7 @@ class Record:
             raise ValueError(
                 f"record: got one of another version, of statistics {', '.join(names)}; wants {', '.join(RECORD)}"
             )
-        self.__dict__.update(state)
+        self.__dict__.update({"_spare": None, **state})
 
 
 def load(path: str | PathLike[str]) -> Record:
