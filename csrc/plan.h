@@ -96,9 +96,9 @@ int64_t fg_level_panels(const fg_plan *, int level);
 
 /* Whether a step may be applied, verdict.c. */
 typedef enum { FG_APPLY, FG_TRY_FIRST, FG_REFUSE } fg_verdict;
-fg_verdict fg_judge_step(const fg_plan *, const fg_optimizer *, double loss);
+fg_verdict fg_judge_step(const fg_plan *, fg_optimizer *, double loss);
 fg_verdict fg_judge_trial(const fg_plan *);
-void fg_remember_step(const fg_plan *); /* once the step has been applied */
+void fg_remember_step(const fg_plan *, fg_optimizer *); /* once the step has been applied */
 
 /* The share of a layer's units that are dead, liveness.c. Where no liveness is kept: in this pass. */
 double fg_dead_share(const fg_plan *, int layer, fg_liveness *);

@@ -14,6 +14,7 @@
 #include "product.inc.h"
 #include "forward.inc.h"
 #include "backward_data.inc.h"
+#include "optimizers.inc.h"
 #include "backward_weights.inc.h"
 #include "loss.inc.h"
 #include "map.inc.h"
