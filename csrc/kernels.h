@@ -100,7 +100,9 @@ struct fg_update {
     double momentum, gain; /* buffer = momentum * buffer + gain * gradient */
     double gradient_part, buffer_part; /* Nesterov: direction = gradient_part * gradient + buffer_part * buffer */
     double beta1, beta2, eps; /* moving averages */
-    double step_size, root_correction; /* Adam's lr / (1 - beta1^t) and 1 / sqrt(1 - beta2^t) */
+    double step_size; /* Adam's lr / (1 - beta1^t) */
+    double
+        root_scale; /* of sqrt(v / (1 - beta2)), as it is kept: sqrt(1 - beta2), Adam's also over sqrt(1 - beta2^t) */
 };
 enum { FG_MAX_STATES = 3 };
 

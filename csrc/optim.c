@@ -48,6 +48,9 @@ void fg_optimizer_destroy(fg_optimizer *o) {
 
 int64_t fg_optimizer_steps(const fg_optimizer *o) { return o->steps; }
 
+/* 1 - beta^t, which does not cancel where beta is near 1. */
+static double weight_of_past(double beta, double t) { return -expm1(t * log(beta)); }
+
 struct fg_update fg_optimizer_next(const fg_optimizer *o) {
     const fg_optimizer_config *c = &o->config;
     const double t = (double)(o->steps + 1);
@@ -58,7 +61,7 @@ struct fg_update fg_optimizer_next(const fg_optimizer *o) {
     u.gain = o->steps == 0 ? 1.0 : 1.0 - c->dampening; /* the first buffer is the gradient itself */
     u.gradient_part = c->nesterov ? 1.0 : 0.0;
     u.buffer_part = c->nesterov ? c->momentum : 1.0;
-    u.step_size = c->lr / (1.0 - pow(c->beta1, t));
-    u.root_correction = 1.0 / sqrt(1.0 - pow(c->beta2, t));
+    u.step_size = c->lr / weight_of_past(c->beta1, t);
+    u.root_scale = sqrt((1.0 - c->beta2) / (c->kind == FG_OPTIMIZER_adam ? weight_of_past(c->beta2, t) : 1.0));
     return u;
 }

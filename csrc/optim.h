@@ -9,6 +9,7 @@ struct fg_optimizer {
     const fg_network *net;
     int state_count;
     void **state[FG_MAX_STATES]; /* [layers], each like the layer's weights */
+    double gradient_bound, average_bound; /* of the step at hand's gradients, and of their average before it */
     fg_arena arena;
 };
 

@@ -102,9 +102,9 @@ int64_t fg_level_panels(const fg_plan *, int level);
 
 /* Whether a step may be applied, verdict.c. */
 typedef enum { FG_APPLY, FG_TRY_FIRST, FG_REFUSE } fg_verdict;
-fg_verdict fg_judge_step(const fg_plan *, const fg_optimizer *, double loss);
+fg_verdict fg_judge_step(const fg_plan *, fg_optimizer *, double loss);
 fg_verdict fg_judge_trial(const fg_plan *);
-void fg_remember_step(const fg_plan *); /* once the step has been applied */
+void fg_remember_step(const fg_plan *, fg_optimizer *); /* once the step has been applied */
 
 /* The outputs as they are stored and, for each row, the exponent, results.c. */
 void fg_get_scaled_outputs(const fg_plan *, void *out /* [rows][sizes[layers]] */, int32_t *exponents /* [rows] */);

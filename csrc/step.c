@@ -207,8 +207,8 @@ fg_status fg_plan_step(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_op
     execute(&p, batch->rows);
     *value = p.loss_value;
     if (!p.refused) {
+        fg_remember_step(plan, optimizer);
         optimizer->steps++;
-        fg_remember_step(plan);
         if (statistics)
             fg_collect_statistics(plan, liveness, statistics);
     }

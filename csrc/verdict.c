@@ -4,51 +4,116 @@
  * It needs no pass over anything: |dW_ij| <= ||A_{l-1}|| ||D_l|| (Cauchy-Schwarz), and both norms are at hand. With the
  * gradients, the weights and the optimizer's numbers far from the end of the range, every new value is certain to be
  * finite. Where one of them is not, the updates are first tried without being stored. The state that a passed trial
- * leaves needs no memory of it: averages and momentum shrink what entered them, and the same lr has just been seen to
- * take their largest value. A learning rate that changes between steps would need a trial after each change. */
+ * leaves needs no memory of it but `average_bound`: averages and momentum shrink what entered them, and the same lr has
+ * just been seen to take their largest value. A learning rate that changes between steps would need a trial after each
+ * change.
+ *
+ * The quotients of the optimizers that divide, with v kept as its root s, which has the range of a gradient:
+ *
+ * RMSprop: v >= (1 - alpha) g^2, so |g| / sqrt(v) <= 1 / sqrt(1 - alpha), whatever came before.
+ *
+ * Adam: m = sum a_k g_k and v = sum b_k g_k^2 over the past k = 0, 1 ... t - 1, both corrected for their bias, with
+ * a_k = (1 - beta1) beta1^k / (1 - beta1^t) <= beta1^k and b_k likewise >= (1 - beta2) beta2^k. By Cauchy-Schwarz
+ * m^2 <= v sum a_k^2 / b_k <= v / (1 - beta2) sum (beta1^2 / beta2)^k. Rounding makes each beta at most 1 + 2^-20 times
+ * as large or small; what flushes s to zero is at most the smallest normal number, and eps is not less. Where the series
+ * grows, as with beta2 far below beta1, v may forget a gradient that m remembers; then |m| is averaged along, and eps
+ * divides.
+ *
+ * Centred RMSprop: a constant gradient leaves no variance, so eps divides. |g - c| is at most the sum of the gradient's
+ * bound and the average's, and the root of the variance is bounded by that over sqrt(1 - alpha).
+ *
+ * Momentum multiplies by at most 1 / (1 - momentum). */
 #include "norm.h"
 #include "plan.h"
 #include <math.h>
 
-/* What certifies, as powers of two: gradients and weights so small that their squares, their sum times an lr of 2^10,
- * and their quotients by eps stay in the range, with averages and momentum that remember at most 2^20 steps. */
+/* What certifies, as powers of two: gradients and weights so small that their sum times an lr of 2^10, and its quotient
+ * by a centred optimizer's eps and a momentum's memory, stay in the range; the smallest normal number; and what a
+ * quotient may come to before it meets an lr. */
 typedef struct {
-    int gradient, weight, eps;
+    int gradient, weight, eps, centered_eps, quotient;
 } bounds;
-static const bounds bounds_of[FG_DTYPES] = {[FG_F32] = {30, 60, -30}, [FG_F64] = {200, 300, -400}};
+static const bounds bounds_of[FG_DTYPES] = {[FG_F32] = {30, 40, -126, -50, 60},
+                                            [FG_F64] = {200, 300, -1022, -400, 400}};
 
-static int numbers_are_certain(const fg_optimizer_config *c, const bounds *b) {
-    const double longest_memory = 1.0 - ldexp(1.0, -20), longest_average = 1.0 - ldexp(1.0, -10);
-    const int divides = c->kind != FG_OPTIMIZER_sgd && c->kind != FG_OPTIMIZER_sgd_momentum;
+static double longest_average(void) { return 1.0 - ldexp(1.0, -14); }
+
+/* t: of this step. */
+static double adam_quotient_squared(const fg_optimizer_config *c, double t) {
+    const double ratio = c->beta1 > 0.0 ? c->beta1 * c->beta1 / c->beta2 : 0.0;
+    const double terms =
+        ratio < 1.0 - ldexp(1.0, -16) ? 1.0 / (1.0 - ratio) : t * pow(ratio + ldexp(1.0, -18), t - 1.0);
+    return terms / (1.0 - c->beta2);
+}
+
+static double bound_of_weights(const fg_network *net) {
+    double largest = 0.0;
+    for (int l = 0; l < net->layers; l++) {
+        const double bound = net->layer[l].weight_bound + net->layer[l].bias_bound;
+        if (!(bound < (double)INFINITY))
+            return (double)INFINITY;
+        largest = fmax(largest, bound);
+    }
+    return largest;
+}
+
+/* Of an average of gradients after this step, weight decay included. */
+static double next_average_bound(const fg_optimizer *o) {
+    const fg_optimizer_config *c = &o->config;
+    const double rate = c->kind == FG_OPTIMIZER_adam ? c->beta1 : c->beta2;
+    const double decay = c->decoupled || c->weight_decay == 0.0 ? 0.0 : c->weight_decay * bound_of_weights(o->net);
+    return rate * o->average_bound + (1.0 - rate) * (o->gradient_bound + decay);
+}
+
+static int adam_is_certain(const fg_optimizer *o, const bounds *b) {
+    const fg_optimizer_config *c = &o->config;
+    const double t = (double)(o->steps + 1), limit = ldexp(1.0, b->quotient);
+    return c->beta1 <= longest_average() && c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->eps) &&
+           (adam_quotient_squared(c, t) <= limit * limit ||
+            next_average_bound(o) / (1.0 - pow(c->beta1, t)) / c->eps <= limit);
+}
+
+static int division_is_certain(const fg_optimizer *o, const bounds *b) {
+    const fg_optimizer_config *c = &o->config;
+    switch (c->kind) {
+    case FG_OPTIMIZER_sgd:
+    case FG_OPTIMIZER_sgd_momentum: return 1;
+    case FG_OPTIMIZER_adam: return adam_is_certain(o, b);
+    case FG_OPTIMIZER_rmsprop_centered:
+    case FG_OPTIMIZER_rmsprop_centered_momentum:
+        return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->centered_eps) &&
+               o->average_bound <= ldexp(1.0, b->quotient);
+    default: return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->eps);
+    }
+}
+
+static int numbers_are_certain(const fg_optimizer_config *c) {
+    const double longest_memory = 1.0 - ldexp(1.0, -20);
     return c->lr <= ldexp(1.0, 10) && c->weight_decay <= 1.0 && c->momentum <= longest_memory &&
-           fabs(c->dampening) <= 1.0 && (!divides || (c->eps >= ldexp(1.0, b->eps) && c->beta1 <= longest_average));
+           fabs(c->dampening) <= 1.0;
 }
 
 /* A bias is met by an input of 1 for each row. */
-static int gradients_are_certain(const fg_plan *plan, const bounds *b) {
-    const double limit = ldexp(1.0, 2 * b->gradient);
-    for (int l = 0; l < plan->net->layers; l++)
-        if (!((fg_output_square(plan, l) + (double)plan->rows) * fg_delta_square(plan, l) <= limit))
-            return 0;
-    return 1;
+static double bound_of_gradients(const fg_plan *plan) {
+    double largest = 0.0;
+    for (int l = 0; l < plan->net->layers; l++) {
+        const double square = (fg_output_square(plan, l) + (double)plan->rows) * fg_delta_square(plan, l);
+        if (!(square < (double)INFINITY))
+            return (double)INFINITY;
+        largest = fmax(largest, square);
+    }
+    return sqrt(largest);
 }
 
-static int weights_are_certain(const fg_network *net, const bounds *b) {
-    const double limit = ldexp(1.0, b->weight);
-    for (int l = 0; l < net->layers; l++)
-        if (!(net->layer[l].weight_bound + net->layer[l].bias_bound <= limit))
-            return 0;
-    return 1;
-}
-
-fg_verdict fg_judge_step(const fg_plan *plan, const fg_optimizer *optimizer, double loss) {
+fg_verdict fg_judge_step(const fg_plan *plan, fg_optimizer *optimizer, double loss) {
     const bounds *b = &bounds_of[plan->net->kernels->dtype];
+    optimizer->gradient_bound = bound_of_gradients(plan);
     if (!isfinite(loss))
         return FG_REFUSE;
-    if (!numbers_are_certain(&optimizer->config, b) || !weights_are_certain(plan->net, b) ||
-        !gradients_are_certain(plan, b))
-        return FG_TRY_FIRST;
-    return FG_APPLY;
+    if (optimizer->gradient_bound <= ldexp(1.0, b->gradient) && bound_of_weights(plan->net) <= ldexp(1.0, b->weight) &&
+        numbers_are_certain(&optimizer->config) && division_is_certain(optimizer, b))
+        return FG_APPLY;
+    return FG_TRY_FIRST;
 }
 
 fg_verdict fg_judge_trial(const fg_plan *plan) {
@@ -58,7 +123,7 @@ fg_verdict fg_judge_trial(const fg_plan *plan) {
     return FG_APPLY;
 }
 
-void fg_remember_step(const fg_plan *plan) {
+void fg_remember_step(const fg_plan *plan, fg_optimizer *optimizer) {
     for (int l = 0; l < plan->net->layers; l++) {
         fg_layer *layer = &plan->net->layer[l];
         fg_squares weights[2] = {{0}}, updates[2] = {{0}};
@@ -70,4 +135,5 @@ void fg_remember_step(const fg_plan *plan) {
         layer->weight_bound = fg_norm(&weights[0]) + fg_norm(&updates[0]);
         layer->bias_bound = fg_norm(&weights[1]) + fg_norm(&updates[1]);
     }
+    optimizer->average_bound = next_average_bound(optimizer);
 }

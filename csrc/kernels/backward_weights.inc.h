@@ -1,84 +1,5 @@
 /* Linear backward-weights: dW = input^T @ delta over the whole batch, its norm, and the optimizer's update of the
- * packed weights, before the tile has left the cache. dW is stored only where the caller wants to see it.
- *
- * increment_<optimizer>(u, g, w, s) gives what is to be added to w, and moves the optimizer's state s. The formulas
- * are those of torch.optim. */
-typedef struct {
-    vec minus_lr, l2, decay, momentum, gain, gradient_part, buffer_part, beta1, beta2, rest1, rest2, eps, step_size,
-        root;
-} update_terms;
-
-static inline update_terms broadcast_terms(const struct fg_update *u) {
-    return (update_terms){
-        .minus_lr = v_set1((real)-u->lr),
-        .l2 = v_set1((real)u->l2),
-        .decay = v_set1((real)u->decay),
-        .momentum = v_set1((real)u->momentum),
-        .gain = v_set1((real)u->gain),
-        .gradient_part = v_set1((real)u->gradient_part),
-        .buffer_part = v_set1((real)u->buffer_part),
-        .beta1 = v_set1((real)u->beta1),
-        .beta2 = v_set1((real)u->beta2),
-        .rest1 = v_set1((real)(1.0 - u->beta1)),
-        .rest2 = v_set1((real)(1.0 - u->beta2)),
-        .eps = v_set1((real)u->eps),
-        .step_size = v_set1((real)u->step_size),
-        .root = v_set1((real)u->root_correction),
-    };
-}
-
-/* An eps may flush to zero in float32, and 0 / 0 would poison the padding. NaN stays NaN. */
-static inline vec not_zero(vec denominator) {
-    return v_max(v_set1(FG_REAL_BITS == 32 ? (real)0x1p-126 : (real)0x1p-1022), denominator);
-}
-
-ALWAYS_INLINE vec increment_sgd(const update_terms *u, vec g, vec w, vec *s) {
-    (void)s;
-    return u->minus_lr * v_fma(u->l2, w, g);
-}
-
-ALWAYS_INLINE vec increment_sgd_momentum(const update_terms *u, vec g, vec w, vec *s) {
-    g = v_fma(u->l2, w, g);
-    s[0] = v_fma(u->momentum, s[0], u->gain * g);
-    return u->minus_lr * v_fma(u->buffer_part, s[0], u->gradient_part * g);
-}
-
-ALWAYS_INLINE vec increment_adam(const update_terms *u, vec g, vec w, vec *s) {
-    g = v_fma(u->l2, w, g);
-    s[0] = v_fma(u->rest1, g, u->beta1 * s[0]);
-    s[1] = v_fma(u->rest2 * g, g, u->beta2 * s[1]);
-    return v_zero() - v_fma(u->decay, w, u->step_size * s[0] / not_zero(v_fma(v_sqrt(s[1]), u->root, u->eps)));
-}
-
-ALWAYS_INLINE vec rmsprop_direction(const update_terms *u, vec g, vec *square, vec *mean) {
-    vec variance;
-    *square = v_fma(u->rest2 * g, g, u->beta2 * *square);
-    variance = *square;
-    if (mean) {
-        *mean = v_fma(u->rest2, g - *mean, *mean);
-        variance = v_max(v_fma(v_zero() - *mean, *mean, variance), v_zero());
-    }
-    return g / not_zero(v_sqrt(variance) + u->eps);
-}
-
-ALWAYS_INLINE vec increment_rmsprop(const update_terms *u, vec g, vec w, vec *s) {
-    return u->minus_lr * rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], NULL);
-}
-
-ALWAYS_INLINE vec increment_rmsprop_momentum(const update_terms *u, vec g, vec w, vec *s) {
-    s[1] = v_fma(u->momentum, s[1], rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], NULL));
-    return u->minus_lr * s[1];
-}
-
-ALWAYS_INLINE vec increment_rmsprop_centered(const update_terms *u, vec g, vec w, vec *s) {
-    return u->minus_lr * rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], &s[1]);
-}
-
-ALWAYS_INLINE vec increment_rmsprop_centered_momentum(const update_terms *u, vec g, vec w, vec *s) {
-    s[2] = v_fma(u->momentum, s[2], rmsprop_direction(u, v_fma(u->l2, w, g), &s[0], &s[1]));
-    return u->minus_lr * s[2];
-}
-
+ * packed weights, before the tile has left the cache. dW is stored only where the caller wants to see it. */
 typedef struct {
     norm_tally gradient, weight, update;
     tally not_finite;
@@ -99,22 +20,25 @@ ALWAYS_INLINE void apply_update(increment_function increment, const int states, 
                                 const struct fg_linear_backward_weights_args *p, int64_t at, int rows, vec *gradient,
                                 update_tallies *t) {
     const update_terms terms = broadcast_terms(p->update);
+    const int vecs = rows * p->vecs;
+    real *const weights = (real *)p->weights + at, *state[FG_MAX_STATES];
     vec not_finite = v_zero();
-    for (int i = 0; i < rows * p->vecs; i++, at += LANES) {
-        real *const w = (real *)p->weights + at;
-        const vec old = v_load(w);
+    for (int j = 0; j < states; j++)
+        state[j] = (real *)p->states[j] + at;
+    for (int i = 0; i < vecs; i++) {
+        const vec old = v_load(weights + i * LANES);
         vec s[FG_MAX_STATES], added;
         for (int j = 0; j < states; j++)
-            s[j] = v_load((const real *)p->states[j] + at);
+            s[j] = v_load(state[j] + i * LANES);
         gradient[i] = added = increment(&terms, gradient[i], old, s);
         if (trial) {
             not_finite = not_finite + finite_or_nan(old + added);
             for (int j = 0; j < states; j++)
                 not_finite = not_finite + finite_or_nan(s[j]);
         } else {
-            v_store(w, old + added);
+            v_store(weights + i * LANES, old + added);
             for (int j = 0; j < states; j++)
-                v_store((real *)p->states[j] + at, s[j]);
+                v_store(state[j] + i * LANES, s[j]);
         }
     }
     norm_add_rows(&t->update, gradient, rows, p->vecs);

@@ -15,6 +15,7 @@
 #include "batch_sums.inc.h"
 #include "forward.inc.h"
 #include "backward_data.inc.h"
+#include "optimizers.inc.h"
 #include "backward_weights.inc.h"
 #include "loss.inc.h"
 #include "map.inc.h"

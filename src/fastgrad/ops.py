@@ -177,7 +177,10 @@ def update(
     optimizer : SGD, Adam, AdamW, RMSprop or str
     w, gradient : (fan_in, fan_out) array_like
     states : list of (fan_in, fan_out) array_like, optional
-        As the last call returned them; zeros at first.
+        As the last call returned them; zeros at first. They are what the kernels keep, not PyTorch's: of Adam m / u and
+        s, of RMSprop s, then where centered c / u, then the momentum. s is sqrt(v / (1 - beta2)), alpha being RMSprop's
+        beta2; where centered, v - c^2 stands for v. u is a power of two near s: 2^(4k) times the smallest normal number
+        for s in [2^(4k - 1), 2^(4k + 3)) times it, k >= 0.
     steps : int
         How many steps came before, >= 0.
 

@@ -4,6 +4,11 @@ These are values, not engines: frozen, comparable, free of state. The kernels ap
 the formulas out. Weight decay covers biases, as in PyTorch. Schedules and clipping do not belong here.
 
 In the formulas g is the gradient of the loss, w a weight or a bias, t the step counted from 1.
+
+Adam, AdamW and RMSprop are right for any |g| that the dtype holds, up to a factor of 2^7 below its largest number and
+down to its smallest normal one, below which g itself counts as 0: no square leaves the range. In float32 a root of v
+that a constant g has left nearly at rest may stay 2^-23 / (1 - beta2) of itself away from it: 1e-4 for 0.999. SGD's
+buffer is a plain average, and 0 below the smallest normal number.
 """
 
 from dataclasses import dataclass
@@ -158,6 +163,8 @@ class RMSprop:
         c <- alpha c + (1 - alpha) g                                   (centered, else c = 0)
         b <- momentum b + g / (sqrt(v - c^2) + eps)
         w <- w - lr b
+
+    v - c^2 is computed as a variance of its own, which does not cancel where g is constant.
 
     Parameters
     ----------

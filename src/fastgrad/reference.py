@@ -247,7 +247,10 @@ def gradients(
 
 @dataclass(frozen=True)
 class State:
-    """What an optimizer remembers of one array: steps taken, momentum, and averages of g^2 and g. Starts at zero."""
+    """What an optimizer remembers of one array: steps taken, momentum, and averages of g^2 and g. Starts at zero.
+
+    Where RMSprop is centered, `square` is the variance about `mean`.
+    """
 
     step: int = 0
     momentum: Array | float = 0.0
@@ -290,10 +293,13 @@ def _adam(options: Adam, w: Array, g: Array, state: State) -> tuple[Array, State
 
 def _rmsprop(options: RMSprop, w: Array, g: Array, state: State) -> tuple[Array, State]:
     g = g + options.weight_decay * w
-    v = options.alpha * state.square + (1.0 - options.alpha) * g**2
-    c = options.alpha * state.mean + (1.0 - options.alpha) * g if options.centered else 0.0
-    variance = np.maximum(v - c**2, 0.0)  # never negative but for rounding, where PyTorch's root would be NaN
-    b = options.momentum * state.momentum + g / (np.sqrt(variance) + options.eps)
+    c = state.mean
+    if options.centered:  # v - c^2 of PyTorch's averages, which would cancel
+        v = options.alpha * (state.square + (1.0 - options.alpha) * (g - c) ** 2)
+        c = c + (1.0 - options.alpha) * (g - c)
+    else:
+        v = options.alpha * state.square + (1.0 - options.alpha) * g**2
+    b = options.momentum * state.momentum + g / (np.sqrt(v) + options.eps)
     return -options.lr * b, State(step=state.step + 1, momentum=b, square=v, mean=c)
 
 

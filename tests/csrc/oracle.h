@@ -65,11 +65,11 @@ static inline long double oracle_slope(fg_activation function, long double z) {
     }
 }
 
-/* What torch.optim adds to w; s is the optimizer's state of this element. */
+/* What torch.optim adds to w; s is its state of this element, and where it is centered v - c^2 instead of v. */
 static inline long double oracle_increment(const struct fg_update *u, long double gradient, long double w,
                                            long double *s) {
-    const long double g = gradient + u->l2 * w;
-    long double mean = 0;
+    const long double g = gradient + u->l2 * w, rest2 = 1 - (long double)u->beta2;
+    long double direction, *buffer = NULL;
     switch (u->kind) {
     case FG_OPTIMIZER_sgd: return -u->lr * g;
     case FG_OPTIMIZER_sgd_momentum:
@@ -77,20 +77,42 @@ static inline long double oracle_increment(const struct fg_update *u, long doubl
         return -u->lr * (u->gradient_part * g + u->buffer_part * s[0]);
     case FG_OPTIMIZER_adam:
         s[0] = u->beta1 * s[0] + (1 - (long double)u->beta1) * g;
-        s[1] = u->beta2 * s[1] + (1 - (long double)u->beta2) * g * g;
-        return -u->decay * w - u->step_size * s[0] / (sqrtl(s[1]) * u->root_correction + u->eps);
-    default: s[0] = u->beta2 * s[0] + (1 - (long double)u->beta2) * g * g;
+        s[1] = u->beta2 * s[1] + rest2 * g * g;
+        return -u->decay * w - u->step_size * s[0] / (sqrtl(s[1] / rest2) * u->root_scale + u->eps);
+    case FG_OPTIMIZER_rmsprop_centered:
+    case FG_OPTIMIZER_rmsprop_centered_momentum:
+        s[0] = u->beta2 * (s[0] + rest2 * (g - s[1]) * (g - s[1]));
+        s[1] = u->beta2 * s[1] + rest2 * g;
+        buffer = u->kind == FG_OPTIMIZER_rmsprop_centered_momentum ? &s[2] : NULL;
+        break;
+    default: s[0] = u->beta2 * s[0] + rest2 * g * g; buffer = u->kind == FG_OPTIMIZER_rmsprop_momentum ? &s[1] : NULL;
     }
-    if (u->kind == FG_OPTIMIZER_rmsprop_centered || u->kind == FG_OPTIMIZER_rmsprop_centered_momentum)
-        mean = s[1] = u->beta2 * s[1] + (1 - (long double)u->beta2) * g;
-    const long double direction = g / (sqrtl(s[0] - mean * mean) + u->eps);
-    long double *const buffer = u->kind == FG_OPTIMIZER_rmsprop_momentum            ? &s[1]
-                                : u->kind == FG_OPTIMIZER_rmsprop_centered_momentum ? &s[2]
-                                                                                    : NULL;
+    direction = g / (sqrtl(s[0] / rest2) * u->root_scale + u->eps);
     if (!buffer)
         return -u->lr * direction;
     *buffer = u->momentum * *buffer + direction;
     return -u->lr * *buffer;
+}
+
+/* The unit in which an average is kept beside a root: of x in [2^(4k - 1), 2^(4k + 3)) smallest normal numbers 2^(4k). */
+static inline long double oracle_unit(fg_dtype dtype, long double root) {
+    const int least = dtype == FG_F32 ? -126 : -1022;
+    int exponent;
+    frexpl(root, &exponent); /* root in [2^(exponent - 1), 2^exponent) */
+    return root < ldexpl(1, least) ? ldexpl(1, least) : ldexpl(1, least + (exponent - least) / 4 * 4);
+}
+
+/* What the kernels keep of an element as torch.optim's state, see oracle_increment. */
+static inline void oracle_state(fg_dtype dtype, const struct fg_update *u, const long double *kept, long double *s) {
+    const int centered = u->kind == FG_OPTIMIZER_rmsprop_centered || u->kind == FG_OPTIMIZER_rmsprop_centered_momentum;
+    const int adam = u->kind == FG_OPTIMIZER_adam, root = adam ? 1 : 0, average = adam ? 0 : 1;
+    for (int j = 0; j < FG_MAX_STATES; j++)
+        s[j] = kept[j];
+    if (u->kind == FG_OPTIMIZER_sgd || u->kind == FG_OPTIMIZER_sgd_momentum)
+        return;
+    s[root] = (1 - (long double)u->beta2) * kept[root] * kept[root];
+    if (adam || centered)
+        s[average] = kept[average] * oracle_unit(dtype, kept[root]);
 }
 
 /* Value and gradient of a loss of one row, before the mean. `bound` is the sum of the sizes of the gradient's terms: its

@@ -170,7 +170,8 @@ static fg_status rig_step(rig r, int64_t rows, double x, double y) {
     const uint64_t before = digest_everything(r.optimizer);
     const fg_status status = fg_plan_step(r.plan, &batch, FG_LOSS_inner_product, r.optimizer, &loss, NULL, NULL);
     CHECK(status == FG_OK || digest_everything(r.optimizer) == before, "a refused step changes something");
-    CHECK(isfinite(loss) && all_finite(r.optimizer), "loss %g, or parameters that are not finite", loss);
+    CHECK((status != FG_OK || isfinite(loss)) && all_finite(r.optimizer), "loss %g, or parameters that are not finite",
+          loss);
     return status;
 }
 
@@ -205,8 +206,7 @@ static void test_overflows(fg_isa isa, fg_dtype dtype) {
         {"dampening", {.kind = FG_OPTIMIZER_sgd_momentum, .lr = 1, .dampening = -huge}, 1, 1, gradient},
         {"eps", {.kind = FG_OPTIMIZER_rmsprop_centered, .lr = 1, .eps = 1 / huge}, 1, 1, gradient},
         {"sum of a bias", {.kind = FG_OPTIMIZER_sgd, .lr = 1e-3}, ZERO_ROWS, 0, 16 * huge},
-        {"adam's v", {.kind = FG_OPTIMIZER_adam, .lr = 1e-3, .beta1 = 0.9, .eps = 1e-8}, 1, 1, exp2(0.6 * top)},
-        {"rmsprop's v", {.kind = FG_OPTIMIZER_rmsprop, .lr = 1e-3, .eps = 1e-8}, 1, 1, exp2(0.6 * top)},
+        {"rmsprop's gradient", {.kind = FG_OPTIMIZER_rmsprop, .lr = 1, .eps = 1e-8}, ZERO_ROWS, 0, 16 * huge},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const rig r = new_zero_rig(isa, dtype, cases[i].config);
@@ -216,6 +216,77 @@ static void test_overflows(fg_isa isa, fg_dtype dtype) {
         CHECK(rig_step(r, 1, 0, 0) == FG_OK, "no step after a refused one");
         destroy_rig(r);
     }
+}
+
+/* Gradients whose squares leave the range, by more than the certificate's and by less than the dtype's. */
+static void test_exploded_gradients_are_applied(fg_isa isa, fg_dtype dtype, fg_optimizer_kind kind) {
+    const fg_optimizer_config c = {kind, .lr = 1e-3, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8};
+    const rig r = new_zero_rig(isa, dtype, c);
+    CASE("%s %s %s exploded gradients", fg_isa_name(isa), real_name(dtype), fg_optimizer_name(kind));
+    for (int step = 0; step < 8; step++)
+        CHECK(rig_step(r, 1, 1, exp2((0.55 + 0.04 * step) * largest_power(dtype))) == FG_OK, "step %d is refused",
+              step);
+    destroy_rig(r);
+}
+
+/* Options drawn from the whole range that is certain, its ends included, against gradients of any size that come and go:
+ * no step is tried, and none leaves what is not finite. */
+static double draw_from(const double *ends, int64_t count, double low, double high) {
+    return chance(0.7) ? ends[random_between(0, count - 1)] : random_uniform(low, high);
+}
+
+static fg_optimizer_config draw_certain_config(fg_dtype dtype) {
+    static const double rates[] = {0, 0.5, 0.9, 0.99, 0.999, 0.9999};
+    fg_optimizer_config c = {.kind = (fg_optimizer_kind)random_between(0, FG_OPTIMIZERS - 1)};
+    const int centered = c.kind == FG_OPTIMIZER_rmsprop_centered || c.kind == FG_OPTIMIZER_rmsprop_centered_momentum;
+    c.lr = chance(0.3) ? 0x1p10 : power_between(-20, 10);
+    c.weight_decay = draw_from((const double[]){0, 1}, 2, 0, 1);
+    c.decoupled = c.kind == FG_OPTIMIZER_adam && chance(0.3);
+    c.momentum = draw_from(rates, 6, 0, 0.9999);
+    c.beta2 = draw_from(rates, 6, 0, 0.9999);
+    do
+        c.beta1 = draw_from(rates, 6, 0, 0.9999);
+    while (c.beta1 > 0 && c.beta1 * c.beta1 > c.beta2); /* else m may outlive v, and no quotient is certain */
+    c.eps = centered ? power_between(-49, 2) : chance(0.5) ? exp2(-largest_power(dtype) + 1) : power_between(-100, 2);
+    return c;
+}
+
+/* Of any size, small and zero ones among them, and both signs. */
+static double draw_gradient(double most) {
+    const double size = chance(0.1) ? 0 : chance(0.2) ? exp2(most) : power_between(-120, most);
+    return chance(0.5) ? size : -size;
+}
+
+static void test_certain_options(fg_isa isa, fg_dtype dtype) {
+    enum { CONFIGS = 2000, STEPS = 60, CALM_STEPS = 3 };
+    int64_t applied = 0;
+    for (int i = 0; i < CONFIGS; i++) {
+        const fg_optimizer_config c = draw_certain_config(dtype);
+        const rig r = new_zero_rig(isa, dtype, c);
+        const int tried_at = chance(0.3) ? (int)random_between(0, STEPS) : -1;
+        double calm = 0;
+        for (int step = 0; step < STEPS; step++) {
+            CASE("%s %s %s certain, %d: lr %g decay %g momentum %g betas %g %g eps %g", fg_isa_name(isa),
+                 real_name(dtype), fg_optimizer_name(c.kind), step, c.lr, c.weight_decay, c.momentum, c.beta1, c.beta2,
+                 c.eps);
+            if (chance(0.1))
+                calm = draw_gradient(dtype == FG_F32 ? 26 : 190);
+            const double y = step == tried_at ? draw_gradient(largest_power(dtype) - 8)
+                             : chance(0.5)    ? calm
+                                              : draw_gradient(dtype == FG_F32 ? 26 : 190);
+            if (rig_step(r, 1, chance(0.5) ? 1 : 0, y) != FG_OK) {
+                CHECK(fg_judge_step(r.plan, r.optimizer, 0) == FG_TRY_FIRST || step == tried_at,
+                      "refused, and certain");
+                break;
+            }
+            if (tried_at < 0 && r.net->layer[0].weight_bound < 0x1p39 && r.net->layer[1].weight_bound < 0x1p39 &&
+                r.net->layer[1].bias_bound < 0x1p39 && step > 0)
+                applied += fg_judge_step(r.plan, r.optimizer, 0) == FG_APPLY;
+        }
+        destroy_rig(r);
+    }
+    CASE("%s %s certain options", fg_isa_name(isa), real_name(dtype));
+    CHECK(applied > CONFIGS * STEPS / 4, "only %d steps were certain", (int)applied);
 }
 
 /* What a step does to a weight or to a momentum counts in the verdict on the next. */
@@ -234,14 +305,14 @@ static void test_growth_in_a_step(fg_isa isa, fg_dtype dtype) {
     }
 }
 
-static void test_ordinary_steps_are_certain(fg_isa isa, fg_dtype dtype, fg_optimizer_kind kind) {
+static void test_ordinary_steps_are_certain(fg_isa isa, fg_dtype dtype, fg_optimizer_config c) {
     const shape s = {isa, dtype, 3, 1, {20, 50, 30, 4}, {FG_ACTIVATION_relu, FG_ACTIVATION_tanh}};
-    const fg_optimizer_config c = {kind, .lr = 1e-3, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
     const rig r = new_rig(&s, c, 70);
     void *const x = new_reals(dtype, 70 * 20, -2, 2), *const y = new_reals(dtype, 70 * 4, -2, 2);
     const fg_batch batch = {.rows = 70, .inputs = x, .targets = y};
     double loss;
-    CASE("%s %s %s ordinary steps", fg_isa_name(isa), real_name(dtype), fg_optimizer_name(kind));
+    CASE("%s %s %s ordinary steps, lr %g decay %g momentum %g betas %g %g eps %g", fg_isa_name(isa), real_name(dtype),
+         fg_optimizer_name(c.kind), c.lr, c.weight_decay, c.momentum, c.beta1, c.beta2, c.eps);
     for (int step = 0; step < 5; step++) {
         CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL, NULL) == FG_OK, "step %d is refused",
               step);
@@ -253,13 +324,37 @@ static void test_ordinary_steps_are_certain(fg_isa isa, fg_dtype dtype, fg_optim
     destroy_rig(r);
 }
 
+/* Ends of the range of each option, around what is usual. */
+static void test_options_that_are_certain(fg_isa isa, fg_dtype dtype, fg_optimizer_kind kind) {
+    const int centered = kind == FG_OPTIMIZER_rmsprop_centered || kind == FG_OPTIMIZER_rmsprop_centered_momentum;
+    const fg_optimizer_config usual = {kind, .lr = 1e-3, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    const double smallest = dtype == FG_F32 ? 0x1p-126 : 0x1p-1022, eps[] = {centered ? 1e-15 : smallest, 1e-10, 1};
+    const double rates[] = {centered ? 0.25 : 0, 0.5, 0.9999}; /* without any memory eps alone divides */
+    test_ordinary_steps_are_certain(isa, dtype, usual);
+    for (int i = 0; i < 3; i++) {
+        fg_optimizer_config c = usual;
+        c.eps = eps[i];
+        test_ordinary_steps_are_certain(isa, dtype, c);
+        c.momentum = c.beta2 = rates[i];
+        for (int j = 0; j <= i; j++) {
+            c.beta1 = rates[j];
+            test_ordinary_steps_are_certain(isa, dtype, c);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        fg_optimizer_config c = usual;
+        c.lr = 0, c.weight_decay = 1, c.decoupled = kind == FG_OPTIMIZER_adam && i;
+        test_ordinary_steps_are_certain(isa, dtype, c);
+    }
+}
+
 /* Refused for its loss and refused after a trial, by several threads and in both schedules. */
 static void test_refusal_by_threads(fg_isa isa, int threads, int64_t width) {
     enum { ROWS = 256, INPUTS = 40, OUTPUTS = 8 };
     const shape s = {isa, FG_F32, 2, 1, {INPUTS, width, OUTPUTS}, {FG_ACTIVATION_relu}};
-    const fg_optimizer_config adam = {.kind = FG_OPTIMIZER_adam, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    const fg_optimizer_config sgd = {.kind = FG_OPTIMIZER_sgd, .lr = 1e5};
     fg_set_threads(threads);
-    const rig r = new_rig(&s, adam, ROWS);
+    const rig r = new_rig(&s, sgd, ROWS);
     float *const x = new_reals(FG_F32, ROWS * INPUTS, -1, 1), *const y = new_reals(FG_F32, ROWS * OUTPUTS, -1, 1);
     const fg_batch batch = {.rows = ROWS, .inputs = x, .targets = y};
     double loss;
@@ -290,7 +385,10 @@ int main(void) {
             test_overflows((fg_isa)isa, (fg_dtype)dtype);
             test_growth_in_a_step((fg_isa)isa, (fg_dtype)dtype);
             for (int kind = 0; kind < FG_OPTIMIZERS; kind++)
-                test_ordinary_steps_are_certain((fg_isa)isa, (fg_dtype)dtype, (fg_optimizer_kind)kind);
+                test_options_that_are_certain((fg_isa)isa, (fg_dtype)dtype, (fg_optimizer_kind)kind);
+            for (int kind = FG_OPTIMIZER_adam; kind < FG_OPTIMIZERS; kind++)
+                test_exploded_gradients_are_applied((fg_isa)isa, (fg_dtype)dtype, (fg_optimizer_kind)kind);
+            test_certain_options((fg_isa)isa, (fg_dtype)dtype);
             test_fuzz((fg_isa)isa, (fg_dtype)dtype);
         }
         for (int threads = 2; threads <= 4; threads++) {
