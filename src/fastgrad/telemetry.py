@@ -22,6 +22,7 @@ from fastgrad._stream import Stream, read
 
 __all__ = ["MEANINGS", "RECORD", "SCALED", "STATISTICS", "Array", "Gains", "LayerStats", "Record", "Telemetry", "load"]
 
+_ROOM_FOR_DRAFT = 16  # bytes, which a file's draft may have more in its name
 _LOG10_SMALLEST, _LOG10_LARGEST = (math.log10(end) for end in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
@@ -150,7 +151,7 @@ class Telemetry:
         object.__setattr__(self, "every", _checks.integer("every", self.every, at_least=1, below=2**63))
         object.__setattr__(self, "keep", _checks.integer("keep", self.keep, at_least=2))
         if self.file is not None:
-            object.__setattr__(self, "file", _checks.new_file("file", self.file, ".npz"))
+            object.__setattr__(self, "file", _checks.new_file("file", self.file, (".npz",), room=_ROOM_FOR_DRAFT))
 
     def stream(self, layers: int) -> Stream | None:
         """Return what writes the file, if there is to be one."""
