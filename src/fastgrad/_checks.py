@@ -90,18 +90,36 @@ def number(
     return result
 
 
-def integer(name: str, value: object, *, at_least: int, below: int | None = None) -> int:
+def integer(name: str, value: object, *, at_least: int | None = None, below: int | None = None) -> int:
     """Return `value` as an int if it is an integer (not a bool) within the limits given."""
-    wants = f"an integer >= {at_least}" + ("" if below is None else f" and < {below}")
+    wants = (
+        "an integer" + ("" if at_least is None else f" >= {at_least}") + ("" if below is None else f" and < {below}")
+    )
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name}: got {shown(value)} ({type(value).__name__}), wants {wants}")
     try:
         result = int(value)
     except Exception as error:  # whatever its __int__ raises
         raise TypeError(f"{name}: got a {type(value).__name__} without a value, wants {wants}") from error
-    if result < at_least or (below is not None and result >= below):
+    if (at_least is not None and result < at_least) or (below is not None and result >= below):
         raise ValueError(f"{name}: got {shown(value)}, wants {wants}")
     return result
+
+
+def position(name: str, value: object, count: int, holds: str) -> int:
+    """Return `value` if it numbers one of `count` things, or counts from their end where it is below 0.
+
+    Raises
+    ------
+    TypeError, IndexError
+        Not an integer; none of them.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name}: got index {shown(value)}, wants an integer: {holds}")
+    index = integer(name, value)
+    if not -count <= index < count:
+        raise IndexError(f"{name}: got {shown(index)}, {holds}")
+    return index
 
 
 def instance(name: str, value: object, kind: type[T]) -> T:
@@ -116,6 +134,14 @@ def boolean(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}: got {shown(value)}, wants True or False")
     return bool(value)
+
+
+def require_memory(name: str, value: object, size: int) -> None:
+    """Raise MemoryError naming what was asked for unless the system would give so many bytes."""
+    try:
+        np.empty(size, np.uint8)
+    except (MemoryError, ValueError, OverflowError) as error:
+        raise MemoryError(f"{name}: got {shown(value)}, which takes {size:,} bytes: more than there is") from error
 
 
 def path(name: str, value: object) -> Path:

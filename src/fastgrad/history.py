@@ -105,15 +105,15 @@ class History:
 
         Raises
         ------
-        ValueError
-            Wrong shape or dtype, or different numbers of steps; nothing is added.
+        ValueError, TypeError
+            Wrong shape or dtype, different numbers of steps, or no number of a step; nothing is added.
         """
         _checks.require_float64("losses", losses, ("steps",))
         if statistics is not None:
             _checks.require_float64("statistics", statistics, ("steps", len(RECORD), self.telemetry.layers))
             if len(losses) != len(statistics):
                 raise ValueError(f"losses: got {len(losses)} steps, wants {len(statistics)} as in statistics")
-        first = len(self) if first is None else first
+        first = len(self) if first is None else _checks.integer("first", first, at_least=0, below=len(self) + 1)
         self._losses.put(first, losses)
         if statistics is not None:
             self.telemetry.append_chunk(first, statistics)

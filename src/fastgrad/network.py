@@ -18,7 +18,7 @@ from fastgrad.gradients import Gradients, read_gradients
 from fastgrad.history import History
 from fastgrad.init import Init, initialise, layer_rng
 from fastgrad.parameters import Parameters
-from fastgrad.shape import checked_activations, checked_sizes, count_parameters, one_each, table
+from fastgrad.shape import checked_activations, checked_sizes, count_parameters, one_each, require_parameters, table
 from fastgrad.telemetry import Telemetry
 from fastgrad.train import Trainer
 
@@ -53,6 +53,8 @@ class MLP:
     ------
     ValueError, TypeError
         An argument is out of range or of the wrong type.
+    MemoryError
+        There is none for networks of such sizes.
 
     Attributes
     ----------
@@ -91,6 +93,7 @@ class MLP:
         self._seed = _checks.integer("seed", seed, at_least=0, below=2**63)
         bias = _checks.boolean("bias", bias)
         rules = one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
+        require_parameters(self._sizes, self._dtype)
         first = [self._first_weights(rule, layer) for layer, rule in enumerate(rules)]
         self._network = _core.Network(config.active_isa(), self.dtype, self.sizes, self.activations, bias)
         self._weights = Parameters("weights", list(pairwise(self.sizes)), self._network)
@@ -203,14 +206,14 @@ class MLP:
             The telemetry's file cannot be written.
         """
         trainer = Trainer(self, loss, optimizer, telemetry=telemetry, check_finite=check_finite)
-        epochs = _checks.integer("epochs", epochs, at_least=1)
+        epochs = _checks.integer("epochs", epochs, at_least=1, below=2**63)
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
         shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)
         data = trainer._checked(X, y)
         trainer._watch(-(-len(data[0]) // batch_size))
         held_out = None
         if validation_data is not None:
-            held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, loss))
+            held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, trainer.loss))
         return trainer._epochs(data, epochs, min(batch_size, len(data[0])), shuffle, held_out, progress)
 
     def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
@@ -283,7 +286,8 @@ class MLP:
         ValueError, TypeError
             Bad data.
         """
-        inputs, targets = self._checked(X, y, losses.check_loss(loss))
+        loss = losses.check_loss(loss)
+        inputs, targets = self._checked(X, y, loss)
         with self._network.lock:
             self._can_backward = False
             value = self._gradients.gradients(inputs, targets, loss)
@@ -291,7 +295,8 @@ class MLP:
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
         """Return the loss of X and y as one batch, changing nothing; arguments and errors as in `gradients`."""
-        return self._mean_loss(*self._checked(X, y, losses.check_loss(loss)), loss)
+        loss = losses.check_loss(loss)
+        return self._mean_loss(*self._checked(X, y, loss), loss)
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return what the network was trained to tell.

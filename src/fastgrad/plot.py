@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastgrad import _checks
+from fastgrad._record import index_of
 from fastgrad.history import History
 from fastgrad.telemetry import Array, Record
 
@@ -59,11 +61,16 @@ def gradient_flow(
         `histories` is none of these, is empty, or holds one whose telemetry has no steps.
     """
     runs = _checked(histories)
+    index_of(statistic)
     magnitudes = {title: record.log10(statistic).T for title, record in runs.items()}
     if find_spec("matplotlib") is None:
         raise ImportError("plots need matplotlib, which is not installed: pip install 'fastgrad[plot]'")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
+    if path is not None:
+        suffixes = [f".{suffix}" for suffix in sorted(FigureCanvasAgg.get_supported_filetypes())]
+        path = _checks.new_file("path", path, suffixes)
 
     columns = min(len(runs), _PANELS_PER_ROW)
     rows = -(-len(runs) // columns)
@@ -93,9 +100,11 @@ def _checked(histories: Mapping[str, History | Record] | History | Record) -> Ma
     records = {title: run.telemetry if isinstance(run, History) else run for title, run in runs.items()}
     for title, record in records.items():
         if not isinstance(record, Record):
-            raise TypeError(f"histories[{title!r}]: got {type(record).__name__}, wants a History or a Record")
+            raise TypeError(
+                f"histories[{_checks.shown(title)}]: got {type(record).__name__}, wants a History or a Record"
+            )
         if len(record) == 0:
-            raise ValueError(f"histories[{title!r}]: got no steps with telemetry, wants at least one")
+            raise ValueError(f"histories[{_checks.shown(title)}]: got no steps with telemetry, wants at least one")
     return records
 
 

@@ -41,8 +41,8 @@ class LayerStats:
 
     Raises
     ------
-    ValueError
-        `values` has another shape or dtype.
+    ValueError, TypeError
+        `values` has another shape or dtype, or `step` is no such number.
     """
 
     __slots__ = ("_record", "step")
@@ -50,7 +50,7 @@ class LayerStats:
     def __init__(self, values: Array, step: int) -> None:
         _checks.require_float64("values", values, (len(RECORD), "layers"))
         self._record = read_only(values)
-        self.step = step
+        self.step = _checks.integer("step", step, at_least=0)
 
     @property
     def values(self) -> Array:
@@ -163,7 +163,7 @@ def resolve(telemetry: object) -> Telemetry | None:
     if isinstance(telemetry, Telemetry):
         return telemetry
     if not isinstance(telemetry, bool | np.bool_):
-        raise TypeError(f"telemetry: got {telemetry!r}, wants True or False or a fastgrad.Telemetry")
+        raise TypeError(f"telemetry: got {_checks.shown(telemetry)}, wants True or False or a fastgrad.Telemetry")
     return Telemetry() if telemetry else None
 
 
@@ -184,11 +184,11 @@ class Record:
 
     def __init__(self, layers: int, every: int = Telemetry.every, keep: int = Telemetry.keep) -> None:
         how = Telemetry(every, keep)
-        self.layers = layers
+        self.layers = layers = _checks.integer("layers", layers, at_least=1, below=2**31)
         self._every = self._stride = how.every
         self._keep = how.keep
-        self._steps = Rows((), np.int64, keep)
-        self._rows = Rows((len(RECORD), layers), most=keep)
+        self._steps = Rows((), np.int64, how.keep)
+        self._rows = Rows((len(RECORD), layers), most=how.keep)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -227,9 +227,10 @@ class Record:
 
         Raises
         ------
-        ValueError
-            `values` has another shape or dtype.
+        ValueError, TypeError
+            `values` has another shape or dtype, or `first` is not the number of a step.
         """
+        first = _checks.integer("first", first, at_least=0, below=2**62)
         _checks.require_float64("values", values, ("steps", len(RECORD), self.layers))
         while (at := self._rows_before(first)) + len(values[self._chosen(first)]) > self._keep:
             self._thin()
@@ -254,12 +255,10 @@ class Record:
 
         Raises
         ------
-        IndexError
-            There is no such row.
+        TypeError, IndexError
+            Not an integer; there is no such row.
         """
-        rows = len(self)
-        if not -rows <= row < rows:
-            raise IndexError(f"row: got {row}, the record holds {rows} rows")
+        row = _checks.position("row", row, len(self), f"the record holds {len(self)} rows")
         return LayerStats(self._values()[row], int(self.steps[row]))
 
     def log10(self, name: str) -> Array:
@@ -329,10 +328,12 @@ def load(path: str | PathLike[str]) -> Record:
     ------
     OSError
         The file cannot be read.
+    TypeError
+        Not a path.
     ValueError
-        It is foreign, cut short, or of another version's statistics.
+        The file is foreign, cut short, or of another version's statistics.
     """
-    every, layers, steps, rows = read(Path(path), RECORD)
+    every, layers, steps, rows = read(_checks.path("path", path), RECORD)
     record = Record(layers, every, max(2, len(steps)))
     record._steps, record._rows = steps, rows
     return record

@@ -225,7 +225,7 @@ class Trainer:
         """
         data = self._checked(X, y)
         shuffle = _checks.boolean("shuffle", shuffle)
-        left = _checks.integer("steps", steps, at_least=1)
+        left = _checks.integer("steps", steps, at_least=1, below=2**63)
         batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(data[0]))
         history = History(self._network.layers) if history is None else _checks.instance("history", history, History)
         with self._recording(history):
