@@ -10,6 +10,12 @@ typedef struct fg_arena {
     size_t used;
 } fg_arena;
 
+/* The product of two counts that are not negative; the largest size, which no arena can be given, where it is larger. */
+static inline size_t fg_count(int64_t a, int64_t b) {
+    size_t count;
+    return __builtin_mul_overflow(a, b, &count) ? SIZE_MAX : count;
+}
+
 /* Zeroed and aligned to a cache line; NULL while measuring. */
 void *fg_arena_take(fg_arena *, size_t count, size_t element_size);
 

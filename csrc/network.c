@@ -31,7 +31,7 @@ static fg_layer describe_layer(const fg_network *net, int64_t fan_in, int64_t fa
     layer.slope_stored = layer.form != FG_HOMOGENEOUS;
     layer.slope_below = traits[activation].slope_below;
     layer.saturation = layer.slope_stored ? SATURATED_SHARE * traits[activation].steepest : 0.0;
-    layer.parameters = (size_t)(layer.depth * layer.vecs * net->kernels->lanes);
+    layer.parameters = fg_count(layer.depth, layer.vecs * net->kernels->lanes);
     return layer;
 }
 

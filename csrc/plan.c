@@ -22,7 +22,7 @@ static int64_t level_stride(const fg_plan *plan, int level) {
 }
 
 static size_t level_elements(const fg_plan *plan, int level) {
-    return (size_t)(plan->capacity * level_stride(plan, level));
+    return fg_count(plan->capacity, level_stride(plan, level));
 }
 
 /* Inference alternates between two buffers. Their rows are as long as the widest level's at every level, so that a row's
@@ -79,8 +79,8 @@ static void carve_forward_sums(fg_plan *plan, fg_arena *arena) {
     plan->preactivation_exponents = take_exponents(plan, arena, net->layers);
     plan->forward_sums = take_pointers(arena, net->layers);
     for (int l = 0; l < net->layers; l++)
-        place(arena, plan->forward_sums, l, (size_t)(net->layer[l].panels * plan->blocks * FG_FORWARD_SUMS),
-              sizeof(double));
+        place(arena, plan->forward_sums, l, fg_count(net->layer[l].panels, plan->blocks),
+              FG_FORWARD_SUMS * sizeof(double));
 }
 
 static void carve_backward_sums(fg_plan *plan, fg_arena *arena) {
@@ -95,11 +95,11 @@ static void carve_backward_sums(fg_plan *plan, fg_arena *arena) {
     for (int l = 0; l < levels - 1; l++)
         place(arena, plan->bias_inputs, l, (size_t)plan->capacity, plan->net->element_size);
     for (int l = 0; l < levels - 1; l++)
-        place(arena, plan->column_slopes, l, (size_t)(plan->blocks * level_stride(plan, l + 1)),
+        place(arena, plan->column_slopes, l, fg_count(plan->blocks, level_stride(plan, l + 1)),
               plan->net->element_size);
     for (int level = 0; level < levels; level++)
-        place(arena, plan->backward_sums, level,
-              (size_t)(fg_level_panels(plan, level) * plan->blocks * FG_BACKWARD_SUMS), sizeof(double));
+        place(arena, plan->backward_sums, level, fg_count(fg_level_panels(plan, level), plan->blocks),
+              FG_BACKWARD_SUMS * sizeof(double));
 }
 
 static int64_t units_of(const fg_network *net, int l) {

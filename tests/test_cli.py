@@ -2,7 +2,12 @@
 
 import importlib.util
 import io
+import os
 import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -55,13 +60,92 @@ def test_info_names_the_kernels_and_a_plausible_peak(capsys):
         (["demo", "--epochs", "many"], "--epochs: got 'many'"),
         (["demo", "--seed", "-1"], "--seed: got '-1', wants a whole number >= 0"),
         (["demo", "--seed", str(2**63)], f"--seed: got '{2**63}'"),
-        pytest.param(["demo", "--output", "flow.txt"], "wants a path ending in .png", marks=needs_demo),
-        pytest.param(["demo", "--output", "nowhere/flow.png"], "nowhere is not a folder", marks=needs_demo),
+        (["demo", "--epochs", "9" * 5000], "--epochs: got '999"),
+        *(
+            pytest.param(["demo", "--output", output], f"argument --output: got {complaint}", marks=needs_demo)
+            for output, complaint in (
+                ("flow.txt", "'flow.txt', wants a path that ends in .png"),
+                ("nowhere/flow.png", "'nowhere/flow.png', wants a path that ends in .png, in an existing folder"),
+                (".", "'.', wants a path that ends in .png"),
+                ("/proc/flow.png", "'/proc/flow.png', which cannot be written (No such file or directory)"),
+                ("nul\0.png", "'nul\\x00.png', wants a name that a file can have (embedded null byte)"),
+                ("\ud800.png", "'\\ud800.png', wants a name that a file can have"),
+                ("x" * 252 + ".png", "'xxx"),
+            )
+        ),
     ],
 )
 def test_bad_arguments_end_with_status_2_and_name_the_argument(arguments, complaint, capsys):
     assert status(*arguments) == 2
     assert complaint in capsys.readouterr().err
+
+
+@needs_demo
+def test_nothing_is_trained_for_a_picture_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "load_digits", None)
+    (tmp_path / "folder.png").mkdir()
+    for path, error in (("/proc/flow.png", FileNotFoundError), (tmp_path / "folder.png", ValueError)):
+        with pytest.raises(error, match=r"output: got .*png'"):
+            demo.run(path, 1, 0, io.StringIO())
+    assert os.listdir(tmp_path) == ["folder.png"]
+
+
+@needs_demo
+def test_a_picture_that_is_there_stays_until_the_new_one_is_drawn(tmp_path):
+    old = tmp_path / "old.png"
+    old.write_bytes(b"old")
+    assert demo.checked_output(old) == old
+    assert demo.checked_output(tmp_path / "new.png") == tmp_path / "new.png"
+    assert (os.listdir(tmp_path), old.read_bytes()) == (["old.png"], b"old")
+
+
+@contextmanager
+def command(*arguments, **options):
+    """Start the command as a shell does, with buffered output; end it where the test does not."""
+    program = [sys.executable, "-c", "import sys; from fastgrad.cli import main; sys.exit(main())", *arguments]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(program, env=environment, stderr=subprocess.PIPE, text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+LONG = ["demo", "--epochs", "100000"]
+
+
+@pytest.mark.parametrize("arguments", [["info"], ["--help"], ["--version"], pytest.param(LONG, marks=needs_demo)])
+def test_a_reader_that_has_gone_ends_it_quietly(arguments, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    with command(*arguments, stdout=write, cwd=tmp_path) as process:
+        os.close(write)
+        _, errors = process.communicate(timeout=100)
+    assert (process.returncode, errors) == (141, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["info"], ["--help"]])
+def test_output_that_cannot_be_written_is_told_in_one_line(arguments):
+    with open("/dev/full", "w") as full, command(*arguments, stdout=full) as process:
+        _, errors = process.communicate(timeout=100)
+    assert (process.returncode, errors) == (1, "fastgrad: [Errno 28] No space left on device\n")
+
+
+def test_without_a_standard_output_there_is_nothing_to_complain_of():
+    with command("info", preexec_fn=lambda: os.close(1)) as process:
+        _, errors = process.communicate(timeout=100)
+    assert (process.returncode, errors) == (0, "")
+
+
+@needs_demo
+def test_an_interrupt_ends_a_run_without_a_traceback(tmp_path):
+    with command(*LONG, stdout=subprocess.PIPE, cwd=tmp_path) as process:
+        assert process.stdout.read(1)  # a line was flushed: it trains
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=100)
+    assert (process.returncode, errors) == (130, "\n")
+    assert os.listdir(tmp_path) == []
 
 
 def test_missing_packages_are_named_with_their_extra(monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """The heat map: panels, shared scale, the colours of zeros and of what is not finite, and what is refused."""
 
+import re
 import subprocess
 import sys
 
@@ -109,11 +110,104 @@ def test_runs_without_a_range_are_drawn(value, tmp_path):
     assert high - low == pytest.approx(1.0)
 
 
-def test_a_thousand_layers_and_many_steps_are_thinned_by_steps_only(tmp_path):
-    figure = plot.gradient_flow(falling(5000, 1000, 250.0, keep=5000), path=tmp_path / "flow.png")
+def drawn(figure, dpi=100, trim=1):
+    """Return the (height, width, 3) pixels inside the one panel as Agg draws them, and its box in pixels."""
+    figure.set_dpi(dpi)
+    for axes in figure.axes:
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+    figure.canvas.draw()
+    picture = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3]  # upwards, as layers are
     (panel,) = heat_maps(figure)
-    assert pixels(panel).shape == (1000, 2500, 4)
-    assert panel.get_xlim() == (-0.5, 4999.5)
+    box = panel.get_window_extent()
+    left, bottom, right, top = (round(edge) for edge in (box.x0, box.y0, box.x1, box.y1))
+    return picture[bottom + trim : top - trim, left + trim : right - trim], box
+
+
+def colours(picture):
+    return {tuple(colour) for colour in np.unique(picture.reshape(-1, 3), axis=0).tolist()}
+
+
+def viridis(share):
+    return tuple(int(part) for part in colormaps["viridis"](share, bytes=True)[:3])
+
+
+@pytest.mark.parametrize("dpi", [100, 160])
+@pytest.mark.parametrize(("steps", "layers"), [(1, 1), (7, 1), (1, 9), (37, 30), (3001, 11), (100_001, 3), (5, 5000)])
+def test_two_values_give_two_colours(steps, layers, dpi):
+    values = np.where(np.arange(steps * layers).reshape(steps, layers) % 3 == 0, 1e-6, 1.0)
+    figure = plot.gradient_flow(history(values, keep=200_000))
+    picture, _ = drawn(figure, dpi)
+    both = {viridis(0.0), viridis(1.0)} if steps * layers > 1 else {viridis(0.5)}
+    assert colours(picture) == both or (steps > 1000 and colours(picture) < both) or layers > 1000
+
+
+@pytest.mark.parametrize("steps", [3001, 100_000])
+@pytest.mark.parametrize("at", [0.0, 0.123, 0.999999])
+@pytest.mark.parametrize(("spike", "colour"), [(1e-6, viridis(0.0)), (1e3, viridis(1.0)), (0.0, GREY), (np.nan, RED)])
+def test_a_spike_of_one_step_is_seen_in_its_full_colour_where_it_was(steps, at, spike, colour):
+    values = np.full((steps, 3), 1e-3)
+    values[0, 0], values[0, 2] = 1e3, 1e-6
+    step = max(1, int(at * steps))
+    values[step, 1] = spike
+    picture, box = drawn(plot.gradient_flow(history(values, keep=200_000)), trim=0)
+    middle = picture[len(picture) // 2]
+    (columns,) = np.nonzero((middle == colour[:3]).all(axis=1))
+    assert len(columns)
+    assert np.ptp(columns) <= 2
+    assert abs(columns.mean() + 0.5 - (step + 0.5) / steps * box.width) <= 2.5
+    assert len(colours(middle[np.newaxis, 1:-1])) <= 2
+
+
+def test_one_layer_among_5000_is_seen():
+    values = np.ones((4, 5000))
+    values[2, 4321] = 1e-9
+    picture, box = drawn(plot.gradient_flow(history(values)))
+    rows, columns = np.nonzero((picture == viridis(0.0)).all(axis=2))
+    assert abs(rows.mean() + 1.5 - 4321.5 / 5000 * box.height) <= 2
+    assert abs(columns.mean() + 1.5 - 2.5 / 4 * box.width) <= 2
+    assert colours(picture) == {viridis(0.0), viridis(1.0)}
+
+
+def test_cells_are_medians_but_for_outliers():
+    rng = np.random.default_rng(0)
+    values = rng.normal(0.0, 0.4, (23, 101))
+    values[rng.random(values.shape) < 0.02] *= 20.0
+    values[3, 7], values[9, 9], values[11, 11] = -np.inf, np.nan, np.inf
+    cells = plot._cells(values, 4, 7)
+    for row, column in np.ndindex(cells.shape):
+        block = values[4 * row : 4 * row + 4, 7 * column : 7 * column + 7].ravel()
+        median = np.sort(block)[(block.size - 1) // 2]
+        furthest = block[np.argmax(np.abs(block - median))] if np.isfinite(block).all() else np.nan
+        expected = furthest if abs(furthest - median) > 1.0 else median
+        if not np.isfinite(block).all():
+            expected = np.nan if (np.isnan(block) | np.isposinf(block)).any() else -np.inf
+        assert cells[row, column] == expected or (np.isnan(expected) and np.isnan(cells[row, column]))
+    assert cells.shape == (6, 15)
+
+
+def test_what_a_cell_stands_for_is_on_the_axis():
+    (panel,) = heat_maps(plot.gradient_flow(falling(1500, 600, 250.0)))
+    steps, layers = map(
+        int,
+        re.fullmatch(
+            r"step\ncell of (\d+) steps x (\d+) layers: median, or outlier > 10x", panel.get_xlabel()
+        ).groups(),
+    )
+    assert pixels(panel).shape == (-(-600 // layers), -(-1500 // steps), 4)
+    assert panel.images[0].get_extent() == [
+        -0.5,
+        pixels(panel).shape[1] * steps - 0.5,
+        -0.5,
+        pixels(panel).shape[0] * layers - 0.5,
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_files_are_written_in_any_format_at_any_size(suffix, tmp_path):
+    path = tmp_path / f"flow.{suffix}"
+    plot.gradient_flow(falling(3000, 40, 30.0), path=path)
+    assert path.stat().st_size > 1000
 
 
 def test_steps_are_where_the_record_has_them():

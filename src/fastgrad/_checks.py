@@ -4,8 +4,11 @@ Every failure names the argument, what it got and what it wants, and is raised b
 knows about networks; nothing here repairs a bad value.
 """
 
+import errno
 import math
 import numbers
+import os
+import reprlib
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
@@ -18,15 +21,42 @@ T = TypeVar("T")
 Array = npt.NDArray[Any]
 
 _CHUNK_ELEMENTS = 1 << 16
+_LONGEST_INTEGER = 40  # digits; Python itself refuses to print more than 4300
+
+
+class _Short(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 100
+
+    def repr_int(self, x: int, level: int) -> str:
+        digits = int(math.log10(abs(x) or 1)) + 1
+        return repr(x) if digits <= _LONGEST_INTEGER else f"an integer of {digits} digits"
+
+    def repr_instance(self, x: object, level: int) -> str:
+        text = " ".join(repr(x).split())
+        return text if len(text) <= self.maxother else f"{text[: self.maxother]}..."
+
+
+_short = _Short()
+
+
+def shown(value: object) -> str:
+    """Return `value` as a message shows it: briefly, and its type where it cannot be shown at all."""
+    try:
+        return _short.repr(value)
+    except Exception:  # whatever its __repr__ raises
+        return f"a {type(value).__name__}"
 
 
 def choice(name: str, value: object, known: Iterable[str]) -> str:
     """Return `value` if it is one of the `known` names."""
     if not isinstance(value, str):
         raise TypeError(f"{name}: got {type(value).__name__}, wants one of {', '.join(known)}")
-    if value not in known:
-        raise ValueError(f"{name}: got {value!r}, wants one of {', '.join(known)}")
-    return value
+    text = str.__str__(value)  # plain, whatever a subclass makes of comparisons
+    if text not in known:
+        raise ValueError(f"{name}: got {shown(text)}, wants one of {', '.join(known)}")
+    return text
 
 
 def number(
@@ -42,11 +72,13 @@ def number(
     wants = " and ".join(f"{sign} {limit:g}" for sign, limit in limits.items() if limit is not None)
     wants = f"a finite number {wants}".rstrip()
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: got {value!r} ({type(value).__name__}), wants {wants}")
+        raise TypeError(f"{name}: got {shown(value)} ({type(value).__name__}), wants {wants}")
     try:
         result = float(value)
     except OverflowError:
         result = math.inf
+    except Exception as error:  # whatever its __float__ raises
+        raise TypeError(f"{name}: got a {type(value).__name__} without a value, wants {wants}") from error
     inside = (
         math.isfinite(result)
         and (at_least is None or result >= at_least)
@@ -54,19 +86,40 @@ def number(
         and (below is None or result < below)
     )
     if not inside:
-        raise ValueError(f"{name}: got {value!r}, wants {wants}")
+        raise ValueError(f"{name}: got {shown(value)}, wants {wants}")
     return result
 
 
-def integer(name: str, value: object, *, at_least: int, below: int | None = None) -> int:
+def integer(name: str, value: object, *, at_least: int | None = None, below: int | None = None) -> int:
     """Return `value` as an int if it is an integer (not a bool) within the limits given."""
-    wants = f"an integer >= {at_least}" + ("" if below is None else f" and < {below}")
+    wants = (
+        "an integer" + ("" if at_least is None else f" >= {at_least}") + ("" if below is None else f" and < {below}")
+    )
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name}: got {value!r} ({type(value).__name__}), wants {wants}")
-    result = int(value)
-    if result < at_least or (below is not None and result >= below):
-        raise ValueError(f"{name}: got {value!r}, wants {wants}")
+        raise TypeError(f"{name}: got {shown(value)} ({type(value).__name__}), wants {wants}")
+    try:
+        result = int(value)
+    except Exception as error:  # whatever its __int__ raises
+        raise TypeError(f"{name}: got a {type(value).__name__} without a value, wants {wants}") from error
+    if (at_least is not None and result < at_least) or (below is not None and result >= below):
+        raise ValueError(f"{name}: got {shown(value)}, wants {wants}")
     return result
+
+
+def position(name: str, value: object, count: int, holds: str) -> int:
+    """Return `value` if it numbers one of `count` things, or counts from their end where it is below 0.
+
+    Raises
+    ------
+    TypeError, IndexError
+        Not an integer; none of them.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name}: got index {shown(value)}, wants an integer: {holds}")
+    index = integer(name, value)
+    if not -count <= index < count:
+        raise IndexError(f"{name}: got {shown(index)}, {holds}")
+    return index
 
 
 def instance(name: str, value: object, kind: type[T]) -> T:
@@ -79,33 +132,87 @@ def instance(name: str, value: object, kind: type[T]) -> T:
 def boolean(name: str, value: object) -> bool:
     """Return `value` if it is True or False, NumPy's included."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: got {value!r}, wants True or False")
+        raise TypeError(f"{name}: got {shown(value)}, wants True or False")
     return bool(value)
 
 
-def new_file(name: str, value: object, suffix: str) -> Path:
-    """Return `value` as a path if a file with that suffix could be made there, for all that its name tells."""
-    wants = f"a path that ends in {suffix}, in an existing folder"
-    if not isinstance(value, str | PathLike):
-        raise TypeError(f"{name}: got {value!r}, wants {wants}")
-    path = Path(value)
-    if path.suffix != suffix or path.is_dir() or not path.parent.is_dir():
-        raise ValueError(f"{name}: got {str(path)!r}, wants {wants}")
-    return path
+def require_memory(name: str, value: object, size: int) -> None:
+    """Raise MemoryError naming what was asked for unless the system would give so many bytes."""
+    try:
+        np.empty(size, np.uint8)
+    except (MemoryError, ValueError, OverflowError) as error:
+        raise MemoryError(f"{name}: got {shown(value)}, which takes {size:,} bytes: more than there is") from error
+
+
+def path(name: str, value: object) -> Path:
+    """Return `value` as a path, which may be that of a file or not."""
+    try:
+        text: object = os.fspath(value)  # type: ignore[call-overload]
+        if not isinstance(text, str):
+            raise TypeError(f"a path of {type(text).__name__}")
+        result = Path(text)
+    except Exception as error:  # whatever its __fspath__ raises
+        raise TypeError(f"{name}: got {shown(value)}, wants a path: a str or a pathlib.Path") from error
+    try:
+        os.lstat(result)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) or error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ):
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ValueError(f"{name}: got {shown(text)}, wants a name that a file can have ({reason})") from error
+    return result
+
+
+def new_file(name: str, value: str | PathLike[str], suffixes: Iterable[str], room: int = 0) -> Path:
+    """Return `value` as a path if a file with such a suffix could be made there, for all that its name tells.
+
+    Its name leaves room for so many bytes more, which a draft beside it may need.
+    """
+    wants = f"a path that ends in {' or '.join(suffixes)}, in an existing folder"
+    result = path(name, value)
+    if result.suffix.lower() not in suffixes or result.is_dir() or not result.parent.is_dir():
+        raise ValueError(f"{name}: got {shown(str(result))}, wants {wants}")
+    path(name, result.with_name(result.name + room * "_"))
+    return result
+
+
+def writable_file(name: str, value: str | PathLike[str], suffixes: Iterable[str]) -> Path:
+    """Return `value` as a path after opening a file there to be written, which is left as it was, or not there.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened.
+    """
+    result = new_file(name, value, suffixes)
+    try:
+        try:
+            result.open("xb").close()
+            result.unlink()
+        except FileExistsError:
+            result.open("r+b").close()
+    except OSError as error:
+        reason = f"{name}: got {shown(str(result))}, which cannot be written ({error.strerror})"
+        raise type(error)(error.errno, reason) from error
+    return result
 
 
 def real_array(name: str, value: npt.ArrayLike) -> Array:
     """Return `value` as an array of bools, integers or real floats, without a copy where it is one already."""
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        ragged = "inhomogeneous" in str(error)
-        got = "rows of different lengths" if ragged else f"{type(value).__name__}, which NumPy cannot read ({error})"
-        raise ValueError(f"{name}: got {got}, wants a rectangular array") from error
-    if np.ma.is_masked(value):
+        masked = np.ma.is_masked(value)
+    except MemoryError as error:
+        raise MemoryError(f"{name}: got {type(value).__name__}, for which there is no memory") from error
+    except Exception as error:  # whatever its __array__ or __len__ raises
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        ragged = "inhomogeneous" in shown(error)
+        reason = "rows of different lengths" if ragged else f"{type(value).__name__}, which NumPy cannot read"
+        raise kind(f"{name}: got {reason} ({shown(error)}), wants a rectangular array of real numbers") from error
+    if masked:
         raise ValueError(f"{name}: got masked entries, wants an array without a mask")
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: got {type(value).__name__} of dtype {array.dtype}, wants a real numeric array")
+        dtype = array.dtype if array.dtype.names is None else "a structure"
+        raise TypeError(f"{name}: got {type(value).__name__} of dtype {dtype}, wants a real numeric array")
     return array
 
 
@@ -113,10 +220,10 @@ def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:
     """Return `value` as the dtype float32 or float64."""
     try:
         dtype = np.dtype(object if value is None else value)
-    except TypeError:
+    except Exception:  # whatever NumPy finds when it looks for a dtype in there
         dtype = np.dtype(object)
     if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"{name}: got {value!r}, wants float32 or float64")
+        raise ValueError(f"{name}: got {shown(value)}, wants float32 or float64")
     return dtype
 
 

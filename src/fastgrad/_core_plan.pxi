@@ -54,7 +54,9 @@ cdef class Plan:
         if self.handle != NULL and rows <= self.capacity and threads == self.threads and forks == self.forks:
             return 0
         rows = max(rows, self.capacity)
-        raise_for(fg_plan_create(&larger, self.network.handle, rows, self.mode))
+        if fg_plan_create(&larger, self.network.handle, rows, self.mode) != FG_OK:
+            raise MemoryError(f"X: got {rows} rows at once, for which the engine has no memory; wants fewer, "
+                              "or a smaller batch_size")
         fg_plan_destroy(self.handle)
         self.handle, self.capacity, self.threads, self.forks, self.rows = larger, rows, threads, forks, 0
         return 0

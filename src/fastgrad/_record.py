@@ -8,6 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from fastgrad import _checks
 from fastgrad._rows import read_only
 
 Array = npt.NDArray[np.float64]
@@ -53,10 +54,27 @@ _EXPONENTS = slice(len(STATISTICS), None)
 _LOG10_2 = math.log10(2.0)
 
 
-def index_of(name: str) -> int:
-    if name not in INDEX:
-        raise KeyError(f"{name!r} is not a statistic; known are {', '.join(STATISTICS)}")
-    return INDEX[name]
+class UnknownStatisticError(KeyError, ValueError):
+    """A name that no statistic has: an item that is not there, and a bad argument."""
+
+    __str__ = ValueError.__str__  # without the quotes of a KeyError
+
+
+def index_of(name: object) -> int:
+    """Return the row of the statistic of that name.
+
+    Raises
+    ------
+    TypeError, UnknownStatisticError
+        Not a name; no statistic's.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"statistic: got {type(name).__name__}, wants one of {', '.join(STATISTICS)}")
+    text = str.__str__(name)
+    if text not in INDEX:
+        known = ", ".join(STATISTICS)
+        raise UnknownStatisticError(f"statistic: {_checks.shown(text)} is not a statistic; known are {known}")
+    return INDEX[text]
 
 
 def require_exponents(record: Array) -> None:
@@ -79,7 +97,8 @@ def _true(values: Array, exponents: Array) -> Array:
 def statistic(record: Array, name: str) -> Array:
     """Return (..., layers) of a record (..., len(RECORD), layers)."""
     row = index_of(name)
-    return _true(record[..., row, :], record[..., _SCALED_ROWS[row], :]) if name in SCALED else record[..., row, :]
+    values = record[..., row, :]
+    return _true(values, record[..., _SCALED_ROWS[row], :]) if row in _SCALED_ROWS else values
 
 
 def all_values(record: Array) -> Array:
@@ -97,4 +116,4 @@ def log10_magnitude(record: Array, name: str) -> Array:
     row = index_of(name)
     with np.errstate(divide="ignore"):
         log10 = np.log10(np.abs(record[..., row, :]))
-    return read_only(log10 + record[..., _SCALED_ROWS[row], :] * _LOG10_2 if name in SCALED else log10)
+    return read_only(log10 + record[..., _SCALED_ROWS[row], :] * _LOG10_2 if row in _SCALED_ROWS else log10)

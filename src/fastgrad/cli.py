@@ -1,15 +1,19 @@
 """The command line: `fastgrad demo` and `fastgrad info`. It reads arguments and prints; the work is done elsewhere."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import fastgrad
-from fastgrad import _core, config, demo
+from fastgrad import _checks, _core, config, demo
 
 _PEAK_SECONDS = 0.2
 _TOO_LARGE = 2**63
+_LONGEST_NUMBER = 19  # digits
+_INTERRUPTED, _BROKEN_PIPE = 130, 141  # what a shell tells of a process that died of SIGINT, and of SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,24 +27,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 130 when interrupted.
+        Exit status: 0; 130 when interrupted; 141 when the reader of its output has gone; 1 when that cannot be written.
 
     Raises
     ------
     SystemExit
         After ``--help`` and ``--version``, on bad arguments (status 2), or when a package is missing (status 1).
     """
-    parser, commands = _parsers()
-    options = parser.parse_args(arguments)
     try:
-        if options.command == "info":
-            print(_info())
-        else:
-            _demo(commands["demo"], options)
+        try:
+            _run(arguments)
+        finally:
+            _flush()
     except KeyboardInterrupt:
         print(file=sys.stderr)
-        return 130
+        return _INTERRUPTED
+    except BrokenPipeError:
+        _give_up_output()
+        return _BROKEN_PIPE
+    except OSError as error:
+        _give_up_output()
+        print(f"fastgrad: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    parser, commands = _parsers()
+    options = parser.parse_args(arguments)
+    if options.command == "info":
+        print(_info())
+    else:
+        _demo(commands["demo"], options)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # as it is where the process was started without one
+        sys.stdout.flush()
+
+
+def _give_up_output() -> None:
+    """Let what still waits for standard output go nowhere: the interpreter would try once more to write it."""
+    if sys.stdout is not None:
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, sys.stdout.fileno())
+        os.close(sink)
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
@@ -59,9 +90,11 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
 
 def _number(least: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) < _TOO_LARGE:
-            raise argparse.ArgumentTypeError(f"got {text!r}, wants a whole number >= {least} and < {_TOO_LARGE}")
-        return int(text)
+        value = int(text) if text.isdecimal() and len(text) <= _LONGEST_NUMBER else -1
+        if not least <= value < _TOO_LARGE:
+            got = _checks.shown(text)
+            raise argparse.ArgumentTypeError(f"got {got}, wants a whole number >= {least} and < {_TOO_LARGE}")
+        return value
 
     return number
 
@@ -70,11 +103,14 @@ def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     missing = demo.missing_packages()
     if missing:
         parser.exit(1, f"fastgrad demo needs {' and '.join(missing)}: pip install 'fastgrad[demo]'\n")
-    if options.output.suffix.lower() != ".png":
-        parser.error(f"argument --output: got {str(options.output)!r}, wants a path ending in .png")
-    if not options.output.parent.is_dir():
-        parser.error(f"argument --output: got {str(options.output)!r}, but {options.output.parent} is not a folder")
-    demo.run(options.output, options.epochs, options.seed, sys.stdout)
+    try:
+        output = demo.checked_output(options.output)
+    except OSError as error:
+        parser.error(f"argument --{error.strerror}")
+    except ValueError as error:
+        parser.error(f"argument --{error}")
+    with open(os.devnull, "w") if sys.stdout is None else nullcontext(sys.stdout) as out:
+        demo.run(output, options.epochs, options.seed, out)
 
 
 def _info() -> str:

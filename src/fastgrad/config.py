@@ -1,10 +1,12 @@
 """The machine and the process: which instruction set the kernels use, and how many threads.
 
 Environment, read once at import: FASTGRAD_ISA (may only lower what the machine has), FASTGRAD_NUM_THREADS, then
-OMP_NUM_THREADS. A value of ours that cannot be honoured is an error, not a guess.
+OMP_NUM_THREADS. Empty ones count as unset, and so, after a RuntimeWarning, do those that cannot be honoured: one job's
+script may run on many machines, and none of them is to fail for it.
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +15,7 @@ from typing import TypedDict
 from fastgrad import _checks, _core
 
 _MOST_THREADS = 256
+_LONGEST_NUMBER = 9  # digits, leading zeros included
 
 
 class CpuInfo(TypedDict):
@@ -27,24 +30,28 @@ class CpuInfo(TypedDict):
 
 def _isa_from_environment() -> str:
     known = list(_core.ISAS)
-    name = os.environ.get("FASTGRAD_ISA", known[-1])
-    if name not in known:
-        raise ValueError(f"FASTGRAD_ISA: got {name!r}, wants one of {', '.join(known)} on this machine")
-    return name
+    given = os.environ.get("FASTGRAD_ISA", "")
+    name = given.strip().lower() or known[-1]
+    if name in known:
+        return name
+    _warn_of("FASTGRAD_ISA", given, f"one of {', '.join(known)} on this machine; uses {known[-1]}")
+    return known[-1]
 
 
 def _threads_from_environment() -> None:
     for name in ("FASTGRAD_NUM_THREADS", "OMP_NUM_THREADS"):
-        text = os.environ.get(name, "")
-        number = text.split(",")[0].strip()  # OpenMP allows one number for each nesting level
-        if not number:
-            continue
-        valid = number.isdecimal() and int(number) >= 1
-        if name.startswith("FASTGRAD") and not (valid and int(number) <= _MOST_THREADS):
-            raise ValueError(f"{name}: got {text!r}, wants a whole number, 1 to {_MOST_THREADS}")
-        if valid:  # OMP_NUM_THREADS was set for others: what makes no sense here is no mistake there
-            _core.set_threads(min(int(number), _MOST_THREADS))
+        given = os.environ.get(name, "")
+        first = given.split(",")[0].strip()  # OpenMP allows one number for each nesting level
+        number = int(first) if first.isdecimal() and len(first) <= _LONGEST_NUMBER else 0
+        if 1 <= number <= _MOST_THREADS:
+            _core.set_threads(number)
             return
+        if first:
+            _warn_of(name, given, f"a whole number, 1 to {_MOST_THREADS}; counts as unset")
+
+
+def _warn_of(name: str, given: str, wants: str) -> None:
+    warnings.warn(f"{name}: got {_checks.shown(given)}, wants {wants}", RuntimeWarning, stacklevel=3)
 
 
 _highest = _isa_from_environment()

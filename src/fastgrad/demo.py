@@ -13,11 +13,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
 from os import PathLike
+from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
 
+from fastgrad import _checks
 from fastgrad.history import History
 from fastgrad.init import Init, Normal
 from fastgrad.network import MLP
@@ -92,6 +94,19 @@ class Run:
 def missing_packages() -> list[str]:
     """Return which of the packages that the demo needs, and fastgrad itself does not, are not installed."""
     return [package for package, module in (("scikit-learn", "sklearn"), ("matplotlib",) * 2) if not find_spec(module)]
+
+
+def checked_output(output: str | PathLike[str]) -> Path:
+    """Return where the picture goes, after a try whether it can be written there, which leaves what is there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Not a path that ends in .png, in an existing folder.
+    OSError
+        No file can be written there.
+    """
+    return _checks.writable_file("output", output, (".png",))
 
 
 def load_digits() -> Digits:
@@ -211,7 +226,7 @@ def run(output: str | PathLike[str], epochs: int, seed: int, out: TextIO) -> lis
     Parameters
     ----------
     output : path-like
-        Picture to write; the suffix decides the format.
+        Picture to write, a .png.
     epochs : int
         >= 1, of each network.
     seed : int
@@ -223,12 +238,21 @@ def run(output: str | PathLike[str], epochs: int, seed: int, out: TextIO) -> lis
     -------
     list of Run
         In the order of `RECIPES`.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        A bad argument, or a picture that cannot be written there: before anything is trained.
     """
+    output = checked_output(output)
+    epochs = _checks.integer("epochs", epochs, at_least=1, below=2**63)
+    seed = _checks.integer("seed", seed, at_least=0, below=2**63)
     digits = load_digits()
     print(
         f"Two networks of {DEPTH} layers, {WIDTH} units wide, learn {len(digits.X):,} images of digits "
         f"({len(digits.X_held_out)} held out).\n",
         file=out,
+        flush=True,
     )
     runs = [train(recipe, digits, epochs, seed, out) for recipe in RECIPES]
     bars = gradient_bars(runs, shutil.get_terminal_size().columns, unicode=_writes(out, _EIGHTHS))

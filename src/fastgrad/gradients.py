@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad import _core
+from fastgrad import _checks, _core
 from fastgrad._closed import VALUE, closed
 from fastgrad.telemetry import RECORD, LayerStats
 
@@ -54,10 +54,12 @@ class Gradients:
 
         Raises
         ------
-        IndexError
-            There is no such layer.
+        TypeError, IndexError
+            Not an integer; there is no such layer.
         """
-        return self._scaled[layer]
+        return self._scaled[
+            _checks.position("layer", layer, len(self._scaled), f"there are {len(self._scaled)} layers")
+        ]
 
 
 def read_gradients(plan: _core.Plan, *, of_loss: bool) -> Gradients:

@@ -8,7 +8,7 @@ drawn here. Rules that look at the data (LSUV and the like) do not belong here.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +44,8 @@ class VarianceScaling:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", _checks.number("scale", self.scale, at_least=0.0))
-        _checks.choice("fan", self.fan, ("fan_in", "fan_out", "fan_avg"))
-        _checks.choice("distribution", self.distribution, ("normal", "uniform"))
+        for field, known in (("fan", ("fan_in", "fan_out", "fan_avg")), ("distribution", ("normal", "uniform"))):
+            object.__setattr__(self, field, _checks.choice(field, getattr(self, field), known))
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, int]) -> Matrix:
         fan_in, fan_out = shape
@@ -202,8 +202,8 @@ def rule_for(init: str, activation: str) -> Rule:
     >>> fg.init.rule_for("auto", "relu")
     VarianceScaling(scale=2.0, fan='fan_in', distribution='normal')
     """
-    _checks.choice("init", init, NAMES)
-    _checks.choice("activation", activation, AUTO)
+    init = _checks.choice("init", init, NAMES)
+    activation = _checks.choice("activation", activation, AUTO)
     name = AUTO[activation] if init == "auto" else init
     rule = _RULES[name]
     if activation == "leaky_relu" and name.startswith("he_") and isinstance(rule, VarianceScaling):
@@ -269,6 +269,8 @@ def initialise(
         Unknown name, wrong shape, or an entry that is not finite in `dtype`.
     TypeError
         Neither a name, a callable nor a real array.
+    MemoryError
+        There is none for so large a matrix.
 
     Examples
     --------
@@ -277,7 +279,12 @@ def initialise(
     >>> fg.init.initialise("he_normal", 784, 256, activation="relu", dtype="float32", rng=rng).shape
     (784, 256)
     """
-    shape = (_checks.integer("fan_in", fan_in, at_least=1), _checks.integer("fan_out", fan_out, at_least=1))
+    fans = (("fan_in", fan_in), ("fan_out", fan_out))
+    shape = cast("tuple[int, int]", tuple(_checks.integer(name, fan, at_least=1, below=2**31) for name, fan in fans))
+    _checks.require_memory("(fan_in, fan_out)", shape, 8 * math.prod(shape))
+    rng = _checks.instance("rng", rng, np.random.Generator)
+    layer = _checks.integer("layer", layer, at_least=0, below=2**64)
+    _checks.choice("activation", activation, AUTO)
     wanted = _checks.float_dtype("dtype", dtype)
     if isinstance(init, type):
         raise TypeError(f"init: got the class {init.__name__}, wants an instance such as {init.__name__}(...)")

@@ -166,6 +166,9 @@ def check_inputs(
     >>> fg.losses.check_inputs([[1, 2]], 2, "float32")
     array([[1., 2.]], dtype=float32)
     """
+    name = _checks.instance("name", name, str)
+    n_features = _checks.integer("n_features", n_features, at_least=1, below=2**63)
+    check_finite = _checks.boolean("check_finite", check_finite)
     given = _checks.real_array(name, X)
     if given.ndim != 2 or given.shape[1] != n_features or given.shape[0] == 0:
         raise ValueError(f"{name}: got shape {given.shape}, wants (n, {n_features}) with n >= 1")
@@ -221,7 +224,10 @@ def check_targets(
         ...
     ValueError: y: row 1 is 3, wants a label in [0, 3) for 3 classes
     """
-    check_loss(loss)
+    loss = check_loss(loss)
+    n_samples = _checks.integer("n_samples", n_samples, at_least=1, below=2**63)
+    n_outputs = _checks.integer("n_outputs", n_outputs, at_least=1, below=2**63)
+    check_finite = _checks.boolean("check_finite", check_finite)
     given = _checks.real_array("y", y)
     if loss == "cross_entropy" and given.ndim == 1:
         return _labels(given, n_samples, n_outputs)

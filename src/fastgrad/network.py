@@ -19,7 +19,7 @@ from fastgrad.gradients import Gradients, read_gradients
 from fastgrad.history import History
 from fastgrad.init import Init, first_weights
 from fastgrad.parameters import Parameters
-from fastgrad.shape import checked_activations, checked_sizes, count_parameters, one_each, table
+from fastgrad.shape import checked_activations, checked_sizes, count_parameters, one_each, require_parameters, table
 from fastgrad.telemetry import Telemetry
 from fastgrad.train import Trainer
 
@@ -54,6 +54,8 @@ class MLP:
     ------
     ValueError, TypeError
         An argument is out of range or of the wrong type.
+    MemoryError
+        There is none for networks of such sizes.
 
     Attributes
     ----------
@@ -100,6 +102,7 @@ class MLP:
         self._seed = _checks.integer("seed", seed, at_least=0, below=2**63)
         bias = _checks.boolean("bias", bias)
         rules = one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
+        require_parameters(self._sizes, self._dtype)
         first = first_weights(rules, self.sizes, self.activations, self.dtype, self.seed)
         self._network = _core.Network(config.active_isa(), self.dtype, self.sizes, self.activations, bias)
         self._weights = Parameters("weights", list(pairwise(self.sizes)), self._network)
@@ -219,7 +222,7 @@ class MLP:
             An activation limits logits, or its reach leaves out the mean of the targets.
         """
         trainer = Trainer(self, loss, optimizer, telemetry=telemetry, check_finite=check_finite)
-        epochs = _checks.integer("epochs", epochs, at_least=1)
+        epochs = _checks.integer("epochs", epochs, at_least=1, below=2**63)
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
         shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)
         data = trainer._checked(X, y)
@@ -227,7 +230,7 @@ class MLP:
         trainer._watch(-(-len(data[0]) // batch_size))
         held_out = None
         if validation_data is not None:
-            held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, loss))
+            held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, trainer.loss))
         self._history = history = History(self._network.layers)
         return trainer._epochs(history, data, epochs, min(batch_size, len(data[0])), shuffle, held_out, progress)
 
@@ -297,7 +300,8 @@ class MLP:
         ValueError, TypeError
             Bad data.
         """
-        losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
+        loss = losses.check_loss(loss)
+        losses.check_outputs(loss, self.sizes[-1])
         inputs, targets = self._checked(X, y, loss)
         with self._network:
             self._can_backward = False
@@ -306,7 +310,8 @@ class MLP:
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
         """Return the loss of X and y as one batch, changing nothing; arguments and errors as in `gradients`."""
-        losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
+        loss = losses.check_loss(loss)
+        losses.check_outputs(loss, self.sizes[-1])
         return chunks.mean_loss(self._losses, *self._checked(X, y, loss), loss)
 
     def predict(self, X: npt.ArrayLike) -> Array:

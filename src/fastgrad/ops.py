@@ -78,10 +78,10 @@ def forward(
     >>> layer.output, layer.deriv_mean
     (array([[0., 1.]]), 0.5)
     """
-    _checks.choice("activation", activation, _core.ACTIVATIONS)
+    activation = _checks.choice("activation", activation, _core.ACTIVATIONS)
     x, dtype = _first("x", x, 2)
-    w = _another("w", w, dtype, (x.shape[1], None))
-    b = np.zeros(w.shape[1], dtype) if b is None else _another("b", b, dtype, (w.shape[1],))
+    w = _another("w", w, dtype, (x.shape[1], None), "x")
+    b = np.zeros(w.shape[1], dtype) if b is None else _another("b", b, dtype, (w.shape[1],), "w")
     output, slope = np.empty((len(x), w.shape[1]), dtype), np.empty((len(x), w.shape[1]), dtype)
     moments = _core.op_forward(active_isa(), dtype.name, activation, x, w, b, output, slope)
     return Forward(output, slope, *moments)
@@ -105,8 +105,8 @@ def backward_data(delta: npt.ArrayLike, w: npt.ArrayLike, slope: npt.ArrayLike) 
     (array([[2., 0.]]), 2.0)
     """
     delta, dtype = _first("delta", delta, 2)
-    w = _another("w", w, dtype, (None, delta.shape[1]))
-    slope = _another("slope", slope, dtype, (len(delta), w.shape[0]))
+    w = _another("w", w, dtype, (None, delta.shape[1]), "delta")
+    slope = _another("slope", slope, dtype, (len(delta), w.shape[0]), "delta and w")
     out = np.empty_like(slope)
     return out, _core.op_backward_data(active_isa(), dtype.name, delta, w, slope, out)
 
@@ -132,7 +132,7 @@ def backward_weights(x: npt.ArrayLike, delta: npt.ArrayLike) -> BackwardWeights:
     (array([[5.]]), array([1.5]), 5.0)
     """
     x, dtype = _first("x", x, 2)
-    delta = _another("delta", delta, dtype, (len(x), None))
+    delta = _another("delta", delta, dtype, (len(x), None), "x")
     dw, db = np.empty((x.shape[1], delta.shape[1]), dtype), np.empty(delta.shape[1], dtype)
     norms = _core.op_backward_weights(active_isa(), dtype.name, x, delta, dw, db)
     return BackwardWeights(dw, db, *norms)
@@ -157,6 +157,7 @@ def loss(name: str, outputs: npt.ArrayLike, y: npt.ArrayLike) -> tuple[float, Ar
     (2.0, array([[0.],
            [2.]]))
     """
+    name = losses.check_loss(name)
     outputs, dtype = _first("outputs", outputs, 2)
     y = losses.check_targets(name, y, len(outputs), outputs.shape[1], dtype)
     gradient = np.empty_like(outputs)
@@ -194,7 +195,7 @@ def update(
     options = optim.core_options(optim.resolve(optimizer))
     given, dtype = _first("w", w, 2)
     weights = given.copy()
-    gradient = _another("gradient", gradient, dtype, weights.shape)
+    gradient = _another("gradient", gradient, dtype, weights.shape, "w")
     wanted = _core.optimizer_states(options["kind"])
     if states is None:
         states = [np.zeros_like(weights) for _ in range(wanted)]
@@ -202,7 +203,7 @@ def update(
         raise TypeError(f"states: got {type(states).__name__}, wants a list of {wanted} arrays")
     if len(states) != wanted:
         raise ValueError(f"states: got {len(states)} arrays, wants a list of {wanted} arrays")
-    new = [_another(f"states[{i}]", state, dtype, weights.shape).copy() for i, state in enumerate(states)]
+    new = [_another(f"states[{i}]", state, dtype, weights.shape, "w").copy() for i, state in enumerate(states)]
     before = _checks.integer("steps", steps, at_least=0, below=2**53)
     norms = _core.op_update(active_isa(), dtype.name, options, before, weights, gradient, new)
     return Update(weights, new, *norms)
@@ -229,7 +230,7 @@ def unary(name: str, x: npt.ArrayLike) -> Array:
     >>> fg.ops.unary("tanh", np.array([0.0, 1000.0]))
     array([0., 1.])
     """
-    _checks.choice("name", name, _core.UNARIES)
+    name = _checks.choice("name", name, _core.UNARIES)
     x, dtype = _first("x", x, None)
     y = np.empty_like(x)
     _core.map_unary(active_isa(), dtype.name, name, x.reshape(-1), y.reshape(-1))
@@ -245,7 +246,7 @@ def activation(name: str, z: npt.ArrayLike) -> tuple[Array, Array]:
     >>> fg.ops.activation("leaky_relu", np.array([-1.0, 2.0]))
     (array([-0.01,  2.  ]), array([0.01, 1.  ]))
     """
-    _checks.choice("name", name, _core.ACTIVATIONS)
+    name = _checks.choice("name", name, _core.ACTIVATIONS)
     z, dtype = _first("z", z, None)
     a, slope = np.empty_like(z), np.empty_like(z)
     _core.map_activation(active_isa(), dtype.name, name, z.reshape(-1), a.reshape(-1), slope.reshape(-1))
@@ -261,11 +262,13 @@ def _first(name: str, value: npt.ArrayLike, ndim: int | None) -> tuple[Array, np
     return np.require(array, requirements=["C", "A"]), array.dtype
 
 
-def _another(name: str, value: npt.ArrayLike, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> Array:
+def _another(
+    name: str, value: npt.ArrayLike, dtype: np.dtype[Any], shape: tuple[int | None, ...], others: str
+) -> Array:
     array, found = _first(name, value, len(shape))
     if found != dtype:
-        raise TypeError(f"{name}: got dtype {found}, wants {dtype} as the first argument has")
+        raise TypeError(f"{name}: got dtype {found}, wants {dtype} to suit {others}")
     if any(want is not None and want != got for want, got in zip(shape, array.shape, strict=True)):
         wants = ", ".join("any" if want is None else str(want) for want in shape)
-        raise ValueError(f"{name}: got shape {array.shape}, wants ({wants})")
+        raise ValueError(f"{name}: got shape {array.shape}, wants ({wants}) to suit {others}")
     return array

@@ -73,7 +73,7 @@ class SGD:
         _set_number(self, "momentum", at_least=0.0)
         _set_number(self, "dampening")
         _set_number(self, "weight_decay", at_least=0.0)
-        _checks.boolean("nesterov", self.nesterov)
+        object.__setattr__(self, "nesterov", _checks.boolean("nesterov", self.nesterov))
         if self.nesterov and not (self.momentum > 0.0 and self.dampening == 0.0):
             raise ValueError(
                 f"nesterov: got True with momentum {self.momentum:g} and dampening {self.dampening:g}, "
@@ -207,7 +207,7 @@ class RMSprop:
         _set_number(self, "eps", above=0.0)
         _set_number(self, "weight_decay", at_least=0.0)
         _set_number(self, "momentum", at_least=0.0)
-        _checks.boolean("centered", self.centered)
+        object.__setattr__(self, "centered", _checks.boolean("centered", self.centered))
 
 
 Optimizer = SGD | Adam | RMSprop
@@ -272,6 +272,6 @@ def _set_number(options: Optimizer, field: str, **limits: float) -> None:
 def _set_betas(options: Adam) -> None:
     betas = options.betas
     if not isinstance(betas, tuple | list) or len(betas) != 2:
-        raise TypeError(f"betas: got {betas!r}, wants two numbers in [0, 1)")
+        raise TypeError(f"betas: got {_checks.shown(betas)}, wants two numbers in [0, 1)")
     pair = tuple(_checks.number(f"betas[{i}]", beta, at_least=0.0, below=1.0) for i, beta in enumerate(betas))
     object.__setattr__(options, "betas", pair)

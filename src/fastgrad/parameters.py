@@ -37,7 +37,7 @@ class Parameters(Sequence[Array]):
 
     def __getitem__(self, layer: Any) -> Any:
         if isinstance(layer, slice):
-            return self._copies(range(len(self))[layer])
+            return self._copies(self._numbers(layer))
         number = self._number(layer)
         array = np.empty(self._shapes[number], self._dtype)
         self._get(number, array)
@@ -68,11 +68,17 @@ class Parameters(Sequence[Array]):
     def __repr__(self) -> str:
         return f"<{self._name} of {len(self)} layers: {', '.join(map(str, self._shapes))}>"
 
+    def _numbers(self, layers: slice) -> range:
+        try:
+            return range(len(self))[layers]
+        except Exception as error:  # whatever the __index__ of its ends raises
+            raise TypeError(f"{self._name}: got {_checks.shown(layers)}, wants numbers of layers") from error
+
     def _number(self, layer: int) -> int:
         if isinstance(layer, bool) or not isinstance(layer, int | np.integer):
-            raise TypeError(f"{self._name}: got index {layer!r}, wants the number of a layer")
-        if not self._shapes:
-            raise IndexError(f"{self._name}: got layer {layer}, the network has no {self._name}")
-        if not -len(self) <= layer < len(self):
-            raise IndexError(f"{self._name}: got layer {layer}, the network has layers 0 to {len(self) - 1}")
-        return int(layer) % len(self)
+            raise TypeError(f"{self._name}: got index {_checks.shown(layer)}, wants the number of a layer")
+        number = _checks.integer(self._name, layer)
+        if not -len(self) <= number < len(self):
+            has = f"layers 0 to {len(self) - 1}" if self._shapes else f"no {self._name}"
+            raise IndexError(f"{self._name}: got layer {_checks.shown(number)}, the network has {has}")
+        return number % len(self)

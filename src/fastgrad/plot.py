@@ -6,10 +6,13 @@ A figure is returned, not shown: no window, no global state. Interpretation of w
 from collections.abc import Mapping
 from importlib.util import find_spec
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from fastgrad import _checks
+from fastgrad._record import index_of
 from fastgrad.history import History
 from fastgrad.telemetry import Array, Record
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 _COLOURS = "viridis"
 _ZERO_COLOUR = "#d4d4d4"
 _NONFINITE_COLOUR = "#e3342f"
-_MOST_COLUMNS = 4000
+_OUTLIER = 1.0  # decades from the median of a cell, beyond which the cell shows that value
 _PANELS_PER_ROW = 3
 _LOG10_SMALLEST_FLOAT32 = float(np.log10(np.finfo(np.float32).smallest_normal))
 
@@ -46,8 +49,10 @@ def gradient_flow(
     -------
     matplotlib.figure.Figure
         Steps to the right, layers upwards (0, next to the input, at the bottom). Exact zeros are grey and values that
-        are not finite red, outside the colour scale, on which the smallest normal float32 is marked where it falls. Of
-        more than 4000 rows an even subset is drawn.
+        are not finite red, outside the colour scale, on which the smallest normal float32 is marked where it falls.
+        Where there are more steps or layers than pixels, at 100 dots an inch, a cell stands for several, as its axis
+        says. It shows their median (of two in the middle the lower), unless one of them is further than a factor of
+        ten from it: then the furthest; a zero before that; and what is not finite before all. No colours are blended.
 
     Raises
     ------
@@ -66,11 +71,16 @@ def gradient_flow(
     >>> figure.savefig("flow.png")  # doctest: +SKIP
     """
     runs = _checked(histories)
+    index_of(statistic)
     magnitudes = {title: record.log10(statistic).T for title, record in runs.items()}
     if find_spec("matplotlib") is None:
         raise ImportError("plots need matplotlib, which is not installed: pip install 'fastgrad[plot]'")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
+    if path is not None:
+        suffixes = [f".{suffix}" for suffix in sorted(FigureCanvasAgg.get_supported_filetypes())]
+        path = _checks.new_file("path", path, suffixes)
 
     columns = min(len(runs), _PANELS_PER_ROW)
     rows = -(-len(runs) // columns)
@@ -78,14 +88,16 @@ def gradient_flow(
     FigureCanvasAgg(figure)
     panels = [figure.add_subplot(rows, columns, 1 + index) for index in range(len(runs))]
     scale = _shared_scale(list(magnitudes.values()))
-    for panel, (title, values) in zip(panels, magnitudes.items(), strict=True):
-        _draw_heat_map(panel, values, scale, runs[title])
+    for panel, title in zip(panels, runs, strict=True):
         panel.set_title(title, loc="left")
-        panel.set_xlabel("step")
+        panel.set_xlabel("step\n(a line more)")
     for panel in panels[::columns]:
         panel.set_ylabel("layer")
     _draw_colour_bar(figure, panels, statistic, scale)
     _draw_legend(figure, list(magnitudes.values()))
+    figure.draw_without_rendering()  # so that the panels have their sizes
+    for panel, (title, values) in zip(panels, magnitudes.items(), strict=True):
+        _draw_heat_map(panel, values, scale, runs[title])
     if path is not None:
         figure.savefig(path, dpi=160)
     return figure
@@ -100,9 +112,11 @@ def _checked(histories: Mapping[str, History | Record] | History | Record) -> Ma
     records = {title: run.telemetry if isinstance(run, History) else run for title, run in runs.items()}
     for title, record in records.items():
         if not isinstance(record, Record):
-            raise TypeError(f"histories[{title!r}]: got {type(record).__name__}, wants a History or a Record")
+            raise TypeError(
+                f"histories[{_checks.shown(title)}]: got {type(record).__name__}, wants a History or a Record"
+            )
         if len(record) == 0:
-            raise ValueError(f"histories[{title!r}]: got no steps with telemetry, wants at least one")
+            raise ValueError(f"histories[{_checks.shown(title)}]: got no steps with telemetry, wants at least one")
     return records
 
 
@@ -121,15 +135,48 @@ def _draw_heat_map(panel: "Axes", values: Array, scale: "Normalize", record: Rec
     from matplotlib.ticker import MaxNLocator
 
     layers, rows = values.shape
-    shown = values[:, :: -(-rows // _MOST_COLUMNS)]
-    left = record.steps[0] - 0.5
+    box = panel.get_window_extent()
+    tall, wide = -(-layers // max(1, int(box.height))), -(-rows // max(1, int(box.width)))
+    shown = _cells(values, tall, wide)
     finite = np.isfinite(shown)
     pixels = colormaps[_COLOURS](scale(np.where(finite, shown, 0.0)), bytes=True)
     for mask, colour in ((np.isneginf(shown), _ZERO_COLOUR), (~finite & ~np.isneginf(shown), _NONFINITE_COLOUR)):
         pixels[mask] = np.round(255 * np.array(to_rgba(colour)))
-    panel.imshow(pixels, origin="lower", aspect="auto", extent=(left, left + rows * record.stride, -0.5, layers - 0.5))
+    left = record.steps[0] - 0.5
+    right, top = left + shown.shape[1] * wide * record.stride, shown.shape[0] * tall - 0.5
+    panel.imshow(pixels, origin="lower", aspect="auto", extent=(left, right, -0.5, top), interpolation="nearest")
+    panel.set_xlabel("step" if tall == wide == 1 else f"step\n{_cell_in_words(tall, wide * record.stride)}")
     panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def _cell_in_words(layers: int, steps: int) -> str:
+    sides = [f"{count} {what}" for count, what in ((steps, "steps"), (layers, "layers")) if count > 1]
+    return f"cell of {' x '.join(sides)}: median, or outlier > 10x"
+
+
+def _cells(values: Array, tall: int, wide: int) -> Array:
+    """Return what stands for each block of so many layers and steps; -inf for zeros, NaN for what is not finite."""
+    if tall == wide == 1:
+        return values
+    padding = [(0, -size % block) for size, block in zip(values.shape, (tall, wide), strict=True)]
+
+    def blocks(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        rows, columns = array.shape[0] // tall, array.shape[1] // wide
+        return array.reshape(rows, tall, columns, wide).swapaxes(1, 2).reshape(rows, columns, tall * wide)
+
+    def any_in_blocks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        return np.asarray(blocks(np.pad(mask, padding)).any(axis=-1))
+
+    finite = np.pad(np.where(np.isfinite(values), values, np.nan), padding, constant_values=np.nan)
+    ordered = np.sort(blocks(finite), axis=-1)  # NaN last
+    last = np.maximum(np.isfinite(ordered).sum(axis=-1, keepdims=True) - 1, 0)
+    low, middle, high = (np.take_along_axis(ordered, at, -1)[..., 0] for at in (0 * last, last // 2, last))
+    furthest = np.where(high - middle >= middle - low, high, low)
+    cells = np.where(np.abs(furthest - middle) > _OUTLIER, furthest, middle)
+    cells[any_in_blocks(np.isneginf(values))] = -np.inf
+    cells[any_in_blocks(np.isnan(values) | np.isposinf(values))] = np.nan
+    return cells
 
 
 def _draw_colour_bar(figure: "Figure", panels: list["Axes"], statistic: str, scale: "Normalize") -> None:

@@ -44,6 +44,13 @@ def count_parameters(sizes: Sequence[int], bias: bool) -> int:
     return sum((fan_in + bias) * out for fan_in, out in pairwise(sizes))
 
 
+def require_parameters(sizes: Sequence[int], dtype: str) -> None:
+    """Raise MemoryError unless there is memory for the parameters, twice while they are made."""
+    largest = max(fan_in * out for fan_in, out in pairwise(sizes))
+    size = 2 * count_parameters(sizes, True) * np.dtype(dtype).itemsize + largest * np.dtype(np.float64).itemsize
+    _checks.require_memory("sizes", list(sizes), size)
+
+
 def table(sizes: Sequence[int], activations: Sequence[str], bias: bool, dtype: str, isa: str) -> str:
     """Return a line for each layer (its FLOPs are those of a training step per sample), and the totals."""
     rows = [("layer", "shape", "activation", "parameters", "FLOPs/sample")]

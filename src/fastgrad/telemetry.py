@@ -36,6 +36,7 @@ __all__ = [
     "load",
 ]
 
+_ROOM_FOR_DRAFT = 16  # bytes, which a file's draft may have more in its name
 _LOG10_SMALLEST, _LOG10_LARGEST = (math.log10(end) for end in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
@@ -55,8 +56,8 @@ class LayerStats:
 
     Raises
     ------
-    ValueError
-        `values` has another shape or dtype.
+    ValueError, TypeError
+        `values` has another shape or dtype, or `step` is no such number.
 
     Examples
     --------
@@ -73,7 +74,7 @@ class LayerStats:
     def __init__(self, values: Array, step: int) -> None:
         _checks.require_float64("values", values, (len(RECORD), "layers"))
         self._record = read_only(values)
-        self.step = step
+        self.step = _checks.integer("step", step, at_least=0)
 
     @property
     def values(self) -> Array:
@@ -194,7 +195,7 @@ class Telemetry:
         object.__setattr__(self, "every", _checks.integer("every", self.every, at_least=1, below=2**63))
         object.__setattr__(self, "keep", _checks.integer("keep", self.keep, at_least=2))
         if self.file is not None:
-            object.__setattr__(self, "file", _checks.new_file("file", self.file, ".npz"))
+            object.__setattr__(self, "file", _checks.new_file("file", self.file, (".npz",), room=_ROOM_FOR_DRAFT))
 
     def stream(self, layers: int) -> Stream | None:
         """Return what writes the file, if there is to be one."""
@@ -206,7 +207,7 @@ def resolve(telemetry: object) -> Telemetry | None:
     if isinstance(telemetry, Telemetry):
         return telemetry
     if not isinstance(telemetry, bool | np.bool_):
-        raise TypeError(f"telemetry: got {telemetry!r}, wants True or False or a fastgrad.Telemetry")
+        raise TypeError(f"telemetry: got {_checks.shown(telemetry)}, wants True or False or a fastgrad.Telemetry")
     return Telemetry() if telemetry else None
 
 
@@ -235,11 +236,11 @@ class Record:
 
     def __init__(self, layers: int, every: int = Telemetry.every, keep: int = Telemetry.keep) -> None:
         how = Telemetry(every, keep)
-        self.layers = layers
+        self.layers = layers = _checks.integer("layers", layers, at_least=1, below=2**31)
         self._every = self._stride = how.every
         self._keep = how.keep
-        self._steps = Rows((), np.int64, keep)
-        self._rows = Rows((len(RECORD), layers), most=keep)
+        self._steps = Rows((), np.int64, how.keep)
+        self._rows = Rows((len(RECORD), layers), most=how.keep)
         self._spare: tuple[Array, npt.NDArray[np.int64]] | None = None  # storage for when rows are dropped
 
     @property
@@ -279,8 +280,8 @@ class Record:
 
         Raises
         ------
-        ValueError
-            `values` has another shape or dtype.
+        ValueError, TypeError
+            `values` has another shape or dtype, or `first` is not the number of a step.
         """
         commit(self.with_chunk(first, values))
 
@@ -326,12 +327,10 @@ class Record:
 
         Raises
         ------
-        IndexError
-            There is no such row.
+        TypeError, IndexError
+            Not an integer; there is no such row.
         """
-        rows = len(self)
-        if not -rows <= row < rows:
-            raise IndexError(f"row: got {row}, the record holds {rows} rows")
+        row = _checks.position("row", row, len(self), f"the record holds {len(self)} rows")
         return LayerStats(self._values()[row], int(self.steps[row]))
 
     def log10(self, name: str) -> Array:
@@ -410,6 +409,8 @@ def load(path: str | PathLike[str]) -> Record:
     ------
     OSError
         The file cannot be read.
+    TypeError
+        Not a path.
     ValueError
         It is foreign, damaged, cut short before its first chunk was whole, of compressed members, or of another
         version's statistics.
@@ -426,9 +427,7 @@ def load(path: str | PathLike[str]) -> Record:
     >>> np.array_equal(record["grad_norm"], history.telemetry["grad_norm"])
     True
     """
-    if not isinstance(path, str | PathLike):
-        raise TypeError(f"path: got {type(path).__name__}, wants a path of a file of telemetry")
-    every, layers, steps, rows = read(Path(path), RECORD)
+    every, layers, steps, rows = read(_checks.path("path", path), RECORD)
     record = Record(layers, every, max(2, len(steps)))
     record._steps, record._rows = steps, rows
     return record

@@ -236,8 +236,8 @@ class Trainer:
         data = self._checked(X, y)
         if (steps is None) == (epochs is None):
             raise TypeError(f"steps, epochs: got {'neither' if steps is None else 'both'}, wants one of the two")
-        steps = None if steps is None else _checks.integer("steps", steps, at_least=1)
-        epochs = None if epochs is None else _checks.integer("epochs", epochs, at_least=1)
+        steps = None if steps is None else _checks.integer("steps", steps, at_least=1, below=2**63)
+        epochs = None if epochs is None else _checks.integer("epochs", epochs, at_least=1, below=2**63)
         shuffle = _checks.boolean("shuffle", shuffle)
         batch_size = min(_checks.integer("batch_size", batch_size, at_least=1), len(data[0]))
         history = History(self._network.layers) if history is None else _checks.instance("history", history, History)

@@ -348,12 +348,35 @@ static void test_floating_point_state(fg_isa isa) {
     fg_network_destroy(net);
 }
 
+static void test_sizes_beyond_memory(fg_isa isa, fg_dtype dtype) {
+    static const int64_t fans[][2] = {
+        {INT32_MAX, INT32_MAX}, {(int64_t)1 << 62, 2}, {(int64_t)1 << 40, (int64_t)1 << 24}, {2, (int64_t)1 << 62}};
+    static const int64_t rows[] = {(int64_t)1 << 48, (int64_t)1 << 49, (int64_t)1 << 52, (int64_t)1 << 62};
+    const fg_activation identity = FG_ACTIVATION_identity;
+    const int64_t wide[] = {1, 1 << 16};
+    fg_network *net;
+    fg_plan *plan;
+    for (size_t i = 0; i < sizeof fans / sizeof *fans; i++) {
+        CASE("%s %s network %lld x %lld", fg_isa_name(isa), real_name(dtype), (long long)fans[i][0],
+             (long long)fans[i][1]);
+        CHECK(fg_network_create(&net, isa, dtype, 1, fans[i], &identity, 1) == FG_ERR_MEMORY, "it was created");
+    }
+    CHECK(fg_network_create(&net, isa, dtype, 1, wide, &identity, 1) == FG_OK, "it was not created");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int mode = FG_INFERENCE; mode <= FG_GRADIENTS; mode++) {
+            CASE("%s %s plan %d of %lld rows", fg_isa_name(isa), real_name(dtype), mode, (long long)rows[i]);
+            CHECK(fg_plan_create(&plan, net, rows[i], (fg_plan_mode)mode) == FG_ERR_MEMORY, "it was created");
+        }
+    fg_network_destroy(net);
+}
+
 int main(void) {
     for (int isa = 0; isa <= (int)fg_best_isa(); isa++) {
         for (int dtype = 0; dtype < FG_DTYPES; dtype++) {
             test_pack_roundtrip((fg_isa)isa, (fg_dtype)dtype);
             test_inference((fg_isa)isa, (fg_dtype)dtype);
             test_same_bits((fg_isa)isa, (fg_dtype)dtype);
+            test_sizes_beyond_memory((fg_isa)isa, (fg_dtype)dtype);
         }
         test_gradients((fg_isa)isa);
         test_thousand_layers((fg_isa)isa);
