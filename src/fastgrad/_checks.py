@@ -162,16 +162,12 @@ def path(name: str, value: object) -> Path:
     return result
 
 
-def new_file(name: str, value: str | PathLike[str], suffixes: Iterable[str], room: int = 0) -> Path:
-    """Return `value` as a path if a file with such a suffix could be made there, for all that its name tells.
-
-    Its name leaves room for so many bytes more, which a draft beside it may need.
-    """
+def new_file(name: str, value: str | PathLike[str], suffixes: Iterable[str]) -> Path:
+    """Return `value` as a path if a file with such a suffix could be made there, for all that its name tells."""
     wants = f"a path that ends in {' or '.join(suffixes)}, in an existing folder"
     result = path(name, value)
     if result.suffix.lower() not in suffixes or result.is_dir() or not result.parent.is_dir():
         raise ValueError(f"{name}: got {shown(str(result))}, wants {wants}")
-    path(name, result.with_name(result.name + room * "_"))
     return result
 
 

@@ -36,7 +36,6 @@ __all__ = [
     "load",
 ]
 
-_ROOM_FOR_DRAFT = 16  # bytes, which a file's draft may have more in its name
 _LOG10_SMALLEST, _LOG10_LARGEST = (math.log10(end) for end in (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
@@ -195,7 +194,7 @@ class Telemetry:
         object.__setattr__(self, "every", _checks.integer("every", self.every, at_least=1, below=2**63))
         object.__setattr__(self, "keep", _checks.integer("keep", self.keep, at_least=2))
         if self.file is not None:
-            object.__setattr__(self, "file", _checks.new_file("file", self.file, (".npz",), room=_ROOM_FOR_DRAFT))
+            object.__setattr__(self, "file", _checks.new_file("file", self.file, (".npz",)))
 
     def stream(self, layers: int) -> Stream | None:
         """Return what writes the file, if there is to be one."""
