@@ -9,9 +9,10 @@ enum { FG_CACHE_LINE = 64 };
  * sum belongs to one unit, so the sums do not depend on which thread does which unit. */
 enum { FG_ROW_BLOCK = 16, FG_WEIGHT_BLOCK = 48 };
 
-/* Most rows of the batch that one chain of multiply-adds covers. Chains are counted from the batch's first row, so sums
- * over the batch depend neither on the instruction set nor on how the work is shared. */
-enum { FG_CHAIN_ROWS = 512 };
+/* A batch of up to FG_SINGLE_CHAIN_ROWS rows is one chain of multiply-adds; a longer one is chains of FG_CHAIN_ROWS,
+ * counted from its first row, so that sums over the batch depend neither on the instruction set nor on how the work is
+ * shared. */
+enum { FG_SINGLE_CHAIN_ROWS = 512, FG_CHAIN_ROWS = 256 };
 
 static inline int64_t fg_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

@@ -90,9 +90,9 @@ ALWAYS_INLINE void backward_weights_tile(const int height, const int vecs, int64
     vec *const tile = tile_of(unit, row * vecs, now);
     const real *const input = (const real *)p->input + now.first * p->input_stride;
     const real *const delta = (const real *)p->delta + now.first * p->delta_stride;
-    product(height, vecs, tile, begins_chain(now) ? NULL : (const real *)tile, vecs * LANES, now.depth, input + row, 1,
-            p->input_stride, delta, p->delta_stride, p->ahead);
-    if (p->depth > FG_CHAIN_ROWS && ends_chain(now))
+    product(height, vecs, tile, continues_chain(now, p->depth) ? (const real *)tile : NULL, vecs * LANES, now.depth,
+            input + row, 1, p->input_stride, delta, p->delta_stride, p->ahead);
+    if (!is_single_chain(p->depth) && ends_chain(now))
         add_chain(tile, sums + row * vecs, height * vecs, now.first < FG_CHAIN_ROWS);
     if (now.last)
         finish_backward_weights(p, row, height, tile, t);
@@ -102,7 +102,7 @@ ALWAYS_INLINE void backward_weights_tile(const int height, const int vecs, int64
     static void backward_weights_panel_##vecs(const struct fg_linear_backward_weights_args *p, update_tallies *t) {    \
         vec unit[FG_WEIGHT_BLOCK * vecs];                                                                              \
         batch_sum sums[FG_WEIGHT_BLOCK * vecs];                                                                        \
-        FOR_EACH_PASS(vecs, p->rows, p->depth, BATCH_PASS, backward_weights_tile, p, unit, sums, t);                   \
+        FOR_EACH_PASS(vecs, p->rows, p->depth, longest_pass(p->depth), backward_weights_tile, p, unit, sums, t);       \
     }
 DEFINE_PANEL_WIDTHS(DEFINE_BACKWARD_WEIGHTS)
 

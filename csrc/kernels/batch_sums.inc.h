@@ -1,16 +1,20 @@
-/* Sums over the batch, of any length. A chain of multiply-adds loses accuracy with every row it covers, so one covers
- * FG_CHAIN_ROWS at most, and the chains' sums are added in row order, each together with what the additions before it
- * have lost (Kahan's summation, with Knuth's two-sum). What is left is the error of a single chain and of two roundings,
+/* Sums over the batch, of any length. A chain of multiply-adds loses accuracy with every row it covers, so a long batch is
+ * several, and the chains' sums are added in row order, each together with what the additions before it have lost (Kahan's
+ * summation, with Knuth's two-sum). What is left is the error of a single chain and of two roundings,
  * however many chains there are. */
 typedef struct {
     vec total, lost;
 } batch_sum;
 
-/* Longest pass of a product whose depth is the batch: none crosses a chain's end. */
-#define BATCH_PASS (PASS_DEPTH < FG_CHAIN_ROWS ? PASS_DEPTH : FG_CHAIN_ROWS)
-_Static_assert(FG_CHAIN_ROWS % BATCH_PASS == 0, "a chain is whole passes");
+/* Passes through a batch of several chains: none crosses a chain's end. */
+#define CHAIN_PASS (PASS_DEPTH < FG_CHAIN_ROWS ? PASS_DEPTH : FG_CHAIN_ROWS)
+_Static_assert(FG_CHAIN_ROWS % CHAIN_PASS == 0, "a chain is whole passes");
 
-static inline int begins_chain(pass now) { return now.first % FG_CHAIN_ROWS == 0; }
+static inline int is_single_chain(int64_t rows) { return rows <= FG_SINGLE_CHAIN_ROWS; }
+static inline int64_t longest_pass(int64_t rows) { return is_single_chain(rows) ? PASS_DEPTH : CHAIN_PASS; }
+static inline int continues_chain(pass now, int64_t rows) {
+    return is_single_chain(rows) ? now.first > 0 : now.first % FG_CHAIN_ROWS != 0;
+}
 static inline int ends_chain(pass now) { return now.last || (now.first + now.depth) % FG_CHAIN_ROWS == 0; }
 
 /* A total that has left the range has lost NaN, which would hide whether it is infinite. */

@@ -114,8 +114,8 @@ def backward_data(delta: npt.ArrayLike, w: npt.ArrayLike, slope: npt.ArrayLike) 
 def backward_weights(x: npt.ArrayLike, delta: npt.ArrayLike) -> BackwardWeights:
     """Compute x.T @ delta and the column sums of delta, with their norms.
 
-    At most 512 rows, counted from the first, are added one after the other; what such chains give is added with
-    compensation for rounding. So the error does not grow with the number of rows.
+    Up to 512 rows are added one after the other. More are added so in chains of 256, counted from the first, and what
+    the chains give with compensation for rounding: the error does not grow with the number of rows.
 
     Parameters
     ----------
