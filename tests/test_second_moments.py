@@ -1,6 +1,6 @@
 """Adam, AdamW and RMSprop on gradients of any size that the dtype holds, against their formulas in extended precision.
 
-The oracle keeps v, and where RMSprop is centred its variance about the mean before the step, in NumPy's long double: its
+The oracle keeps v, and where RMSprop is centred its variance about the last mean, in NumPy's long double: its
 range is beyond float64's, and nothing in it cancels. Increments are compared one by one, beside the step's largest.
 """
 
@@ -24,14 +24,14 @@ OPTIMIZERS = (
     fg.RMSprop(alpha=0.0, eps=EPS),
     fg.RMSprop(momentum=0.9, eps=EPS),
     fg.RMSprop(centered=True, eps=1e-15),
-    fg.RMSprop(centered=True, alpha=0.9),
+    fg.RMSprop(centered=True, alpha=0.95),
     fg.RMSprop(centered=True, momentum=0.9, eps=1e-15),
 )
 
 
 def increments(optimizer, gradients):
     """Return what PyTorch's formulas add to a weight of zero, step by step."""
-    m = v = c = buffer = np.zeros(COLUMNS, L)
+    m = v = c = buffer = np.zeros(len(gradients[0]), L)
     added = []
     for t, gradient in enumerate(gradients, 1):
         g = gradient.astype(L)
@@ -69,9 +69,14 @@ def sequence(kind, power, steps, dtype):
     return [each(t).astype(dtype) for t in range(steps)]
 
 
+def of_any_size(kind, powers, steps, dtype):
+    """Return gradients of all those sizes side by side."""
+    return [np.concatenate(each) for each in zip(*(sequence(kind, p, steps, dtype) for p in powers), strict=True)]
+
+
 def updates(optimizer, gradients, dtype, isa):
     """Return what `ops.update` adds to weights of zero, step by step, carrying the states."""
-    zero, states, added = np.zeros((1, COLUMNS), dtype), None, []
+    zero, states, added = np.zeros((1, len(gradients[0])), dtype), None, []
     with fg.force_isa(isa):
         for step, gradient in enumerate(gradients):
             done = ops.update(optimizer, zero, gradient[np.newaxis], states, steps=step)
@@ -92,21 +97,16 @@ def assert_follows(got, wanted, tolerance):
 @pytest.mark.parametrize("kind", ["random", "constant", "alternating", "drop", "spike"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
 def test_two_hundred_steps_on_gradients_of_any_size(optimizer, kind, dtype, isa):
-    for power in SIZES[dtype]:
-        gradients = sequence(kind, power, 200, dtype)
-        wanted = increments(optimizer, gradients)
-        assert_follows(updates(optimizer, gradients, dtype, isa), wanted, 1e-5 if dtype == "float32" else 1e-12)
+    gradients = of_any_size(kind, SIZES[dtype], 200, dtype)
+    wanted = increments(optimizer, gradients)
+    assert_follows(updates(optimizer, gradients, dtype, isa), wanted, 1e-5 if dtype == "float32" else 1e-12)
 
 
 @pytest.mark.parametrize("kind", ["random", "constant"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
 def test_a_thousand_steps(optimizer, kind):
-    for power in (-120, 0, 120):
-        gradients = sequence(kind, power, 1000, "float32")
-        got, wanted = updates(optimizer, gradients, "float32", ISAS[-1]), increments(optimizer, gradients)
-        assert_follows(got, wanted, 1e-4)
-        largest = np.abs(wanted[-1]).max()
-        assert np.all(np.abs(got[-1] - wanted[-1]) <= 1e-4 * largest)
+    gradients = of_any_size(kind, SIZES["float32"], 1000, "float32")
+    assert_follows(updates(optimizer, gradients, "float32", ISAS[-1]), increments(optimizer, gradients), 1e-4)
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -141,7 +141,7 @@ def test_roots_of_a_constant_gradient_do_not_stick(beta2):
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("size", [1e-30, 1e-18, 1e25])
 def test_a_trainer_moves_as_far(size, isa, dtype, optimizer):
-    """mae's gradient of the weight is the input, which gives it any size; 1e25 is a step that was refused."""
+    """The gradient of the weight under mae is the input, which gives it any size; 1e25 is a step that was refused."""
     with fg.force_isa(isa):
         net = fg.MLP([1, 1], activation=[], init="zeros", bias=False, dtype=dtype)
     trainer = fg.Trainer(net, "mae", optimizer)

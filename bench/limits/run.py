@@ -15,7 +15,7 @@ import results_file
 from machine import describe
 from peers.turns import positive_seconds
 
-from limits import additions, arithmetic, memory, sharing, threads, vanishing
+from limits import additions, arithmetic, memory, options, sharing, threads, vanishing
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SECTIONS = {
@@ -24,6 +24,7 @@ SECTIONS = {
     "batches": (arithmetic.batches, "ragged batches by full ones, sample for sample"),
     "bandwidth": (memory.bandwidth, "batch 1: share of np.max's bandwidth over as many bytes"),
     "adam": (additions.adam, "Adam"),
+    "options": (options.options, "an optimizer's options by its plainest"),
     "threads": (sharing.two_threads, "two threads by one"),
     "depth": (memory.depth, "time of a layer in deep networks"),
     "vanishing": (vanishing.vanishing, "steps whose gradients vanish by steps whose gradients do not"),

@@ -1,0 +1,34 @@
+"""Steps under every usual option by steps under an optimizer's plainest ones: none may need a trial first.
+
+A trial computes every update twice; what it costs is shown by a weight decay beyond those that are certain.
+"""
+
+from itertools import product
+
+import fastgrad as fg
+from limits import medians, overhead_of, training_step
+
+SHAPE = "64x10x64"
+WANTED = 1.05
+SMALLEST = 2.0**-126
+GRIDS = {
+    fg.SGD: {"momentum": (0.9, 0.9999), "weight_decay": (0.0, 1e-4)},
+    fg.Adam: {"betas": ((0.9, 0.999), (0.0, 0.0), (0.9999, 0.9999)), "eps": (1e-10, SMALLEST)},
+    fg.AdamW: {"eps": (1e-8, SMALLEST), "weight_decay": (0.0, 1.0)},
+    fg.RMSprop: {"alpha": (0.0, 0.9999), "eps": (1e-10, SMALLEST), "momentum": (0.0,)},
+}
+
+
+def options(seconds):
+    """Yield the time of a step under each option by that under the plainest."""
+    for kind, grid in GRIDS.items():
+        lr = {"lr": 1e-6}
+        base = {"momentum": 0.5} if kind is fg.SGD else {}
+        plain = training_step(SHAPE, optimizer=kind(**lr, **base))
+        for values in product(*grid.values()):
+            chosen = dict(zip(grid, values, strict=True))
+            times = medians(seconds, training_step(SHAPE, optimizer=kind(**lr | chosen)), plain)
+            what = ", ".join(f"{name} {value}" for name, value in chosen.items())
+            yield overhead_of(f"{kind.__name__} {what}", times, WANTED)
+        times = medians(seconds, training_step(SHAPE, optimizer=kind(lr=0.0, **base, weight_decay=2.0)), plain)
+        yield overhead_of(f"{kind.__name__}, tried first", times, None)
