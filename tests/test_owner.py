@@ -254,18 +254,18 @@ os.kill(os.getpid(), 9)
 def test_a_forked_child_cannot_write_while_its_parent_does(tmp_path):
     trainer = trainer_to(tmp_path / "run.npz")
     trainer.run(*data(), steps=3)
-    trainer._file._take()
+    trainer._file._take("a run")
     child = os.fork()
     if not child:
         try:
-            trainer._file._take()
+            trainer._file._take("a run")
         except BlockingIOError:
             os._exit(7)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     with pytest.raises(BlockingIOError, match=TAKEN):
         trainer_to(tmp_path / "run.npz").run(*data(), steps=3)  # the child has not let it go
-    trainer._file._release()
+    trainer._file._release("a run")
     trainer.run(*data(), steps=2)
     assert len(telemetry.load(tmp_path / "run.npz")) == 5
 
@@ -371,7 +371,7 @@ def test_a_write_that_is_interrupted_at_any_line_is_made_up_for(tmp_path, monkey
         trainer, history = trainer_to(path), fg.History(2)
         trainer.run(*data(), steps=5, batch_size=8, history=history)
         stream = trainer._file
-        stream._take()
+        stream._take("a run")
         fg._rows.commit(stream.with_steps(5, np.zeros((6, *stream._statistics.view().shape[1:]))))
         before = sys.gettrace()
         sys.settrace(interrupt_at(line))
@@ -385,7 +385,7 @@ def test_a_write_that_is_interrupted_at_any_line_is_made_up_for(tmp_path, monkey
             warnings.simplefilter("error", ResourceWarning)
             assert len(telemetry.load(path)) in (5, 11)
         stream.write()
-        stream._release()
+        stream._release("a run")
         assert telemetry.load(path).steps.tolist() == list(range(11))
         if lines < line:
             break
