@@ -16,7 +16,7 @@ import pytest
 
 import fastgrad as fg
 
-TIMES = 25
+TIMES = 10
 SECONDS = 60.0
 
 
@@ -51,7 +51,7 @@ def trained_meanwhile(trainer, X, y):
         assert not errors
 
 
-def decaying(layers=250, width=12):
+def decaying(layers=120, width=12):
     sizes = [width] * (layers + 1)
     net = fg.MLP(sizes, init=fg.init.Constant(1.0), activation="relu", output_activation="relu", dtype="float64")
     for layer in range(layers):
@@ -99,7 +99,7 @@ def test_parameters_are_of_one_step(reader):
 def learning():
     net = fg.MLP([8, 64, 64, 1], activation="tanh", dtype="float64", seed=0)
     trainer = fg.Trainer(net, "mse", fg.SGD(lr=1e-7), telemetry=False)
-    X, y = np.ones((100_000, 8)), np.full((100_000, 1), 3.0)
+    X, y = np.ones((30_000, 8)), np.full((30_000, 1), 3.0)
     trainer.step(X[:20], y[:20])
     return net, trainer, X, y
 
