@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad import _rows, _stream, history, telemetry, train
+from fastgrad import _ring, _rows, _stream, history, telemetry, train
+from fastgrad._piece import Start
 from fastgrad.history import History
 from fastgrad.telemetry import RECORD, Record, Telemetry
 
 LAYERS = 2
-SOURCES = {module.__file__ for module in (_rows, _stream, history, telemetry, train)}
+SOURCES = {module.__file__ for module in (_ring, _rows, _stream, history, telemetry, train)}
 
 
 def chunk(first, steps):
@@ -251,7 +252,7 @@ def test_a_run_that_hears_a_signal_leaves_trainer_history_and_file_in_step(tmp_p
         path = tmp_path / f"{next(paths)}.npz"
         trainer, got = trainer_to(path, **how), History(LAYERS)
         trainer.run(*data(), steps=8, batch_size=8, shuffle=False, history=got)
-        start = train._Start(8, 8)
+        start = Start(0, 8, 8, trainer._passes.done)
         done = trainer._plan.steps(  # what _do_piece calls, without what goes before and after
             *[np.ascontiguousarray(each, np.float32) for each in data()],
             np.arange(64),
@@ -259,17 +260,17 @@ def test_a_run_that_hears_a_signal_leaves_trainer_history_and_file_in_step(tmp_p
             "mse",
             trainer._state,
             trainer._liveness,
-            trainer._buffers[0][:8],
-            trainer._buffers[1][:8],
+            trainer._buffers.losses[:8],
+            trainer._buffers.statistics[:8],
             0,
         )
         assert done == 8
-        disturbed(lambda: trainer._keep(got, start, False))
+        disturbed(lambda: trainer._keep(got, start))
         assert len(got) in (8, 16)
         assert len(got.telemetry) == len(range(0, len(got), got.telemetry.stride))
         every = how.get("every", 1)
         assert len(trainer._file) == len(range(0, len(got), every)) - len(range(0, 8, every))
-        trainer._keep(got, start, False)
+        trainer._keep(got, start)
         assert trainer.steps == len(got) == 16
         trainer.run(*data(), steps=48, batch_size=8, shuffle=False, history=got)
         assert_same(got, wants)

@@ -9,6 +9,8 @@ import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -161,6 +163,31 @@ def test_a_handler_of_a_signal_forks_in_the_midst_of_a_run():
     in_another_thread(lambda: use(net, trainer))
 
 
+def test_a_signal_that_comes_during_a_fork_leaves_no_network_entered():
+    """What its handler raises is lost at a fork, and with it what remained to be done there."""
+    program = """
+import concurrent.futures.thread, ctypes, functools, logging, multiprocessing, os, random, signal, threading, time
+import numpy as np, scipy.special
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.register_at_fork(after_in_parent=functools.partial(ctypes.PyDLL(None)["raise"], signal.SIGINT))
+import fastgrad as fg
+nets = [fg.MLP([2, 2]) for _ in range(3)]
+try:
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    time.sleep(0)
+except KeyboardInterrupt:
+    pass
+os.waitpid(-1, 0)
+thread = threading.Thread(target=lambda: print(sum(net._network.lock.acquire(0.0) for net in nets)))
+thread.start()
+thread.join()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.stdout, ended.returncode) == ("3\n", 0), ended.stderr
+
+
 def test_several_threads_fork_at_once():
     nets = [decaying(layers=10, width=20) for _ in range(2)]
     children, errors = [], []
@@ -188,7 +215,7 @@ class Slow:
     """A network with which a thread does a call that takes a while, and forks that do not wait for it."""
 
     def __init__(self, monkeypatch):
-        monkeypatch.setattr(_fork, "LONGEST_WAIT", 0.0)
+        monkeypatch.setattr(_fork.FORKS, "longest_wait", 0.0)
         fg.set_num_threads(1)
         self.net = fg.MLP([200, *[400] * 8, 1], activation="tanh", seed=0)
         self.trainer = fg.Trainer(self.net, "mse", "adam")

@@ -39,7 +39,6 @@ NOT_CALLED = {
     "BackwardWeights": RESULTS,
     "Update": RESULTS,
     "Parameters": RESULTS,
-    "MLP.remember_training": INSIDE,
     "History.prepare": INSIDE,
     "Telemetry.stream": INSIDE,
     "core_options": INSIDE,

@@ -1,7 +1,8 @@
 """Damaged and forged files of telemetry: what `load` gives is what was written, to the bit, or it is an error.
 
 The one exception is a file that was cut short: its whole chunks are given, with a warning. Cases are drawn from fixed
-seeds, and how many there were is asserted and printed (`pytest -s`). FASTGRAD_FUZZ=1 turns every bit.
+seeds, and how many there were is asserted and printed (`pytest -s`). FASTGRAD_FUZZ=1 turns every bit and cuts at every
+byte.
 """
 
 import io
@@ -119,26 +120,26 @@ def test_what_was_written_is_read(file, tmp_path):
 def test_a_bit_turned_is_noticed_unless_nothing_hangs_on_it(file):
     path, content, record = file
     rng = np.random.default_rng(1)
-    bits = range(8 * len(content)) if ALL else [8 * at + int(rng.integers(8)) for at in range(len(content))]
+    bits = range(8 * len(content)) if ALL else rng.choice(8 * len(content), 1500, replace=False).tolist()
     outcomes = []
     for bit in bits:
         damaged = bytearray(content)
         damaged[bit // 8] ^= 1 << bit % 8
         outcomes.append(outcome(path, damaged, record))
-    counts = tally(outcomes, least=6000)
+    counts = tally(outcomes, least=1500)
     assert counts["refused"] > 0.8 * len(outcomes)
     assert counts["whole"] < 0.2 * len(outcomes)  # times and other numbers of the archive's that are not used
 
 
-def test_every_bit_of_the_directory(file):
+def test_a_bit_turned_in_the_directory_loses_no_step(file):
     path, content, record = file
-    start = content.index(b"PK\1\2")
+    first = 8 * content.index(b"PK\1\2")
     outcomes = []
-    for bit in range(8 * start, 8 * len(content)):
+    for bit in range(first, 8 * len(content), 1 if ALL else 3):  # each field, and of every byte two or three bits
         damaged = bytearray(content)
         damaged[bit // 8] ^= 1 << bit % 8
         outcomes.append(outcome(path, damaged, record))
-    tally(outcomes, least=4500)
+    tally(outcomes, least=1500)
     assert set(outcomes) <= {"whole", "refused", BOUNDARIES[-1]}  # no step is ever lost
 
 
@@ -149,24 +150,26 @@ def test_a_file_cut_anywhere_gives_its_whole_chunks(file):
     ]
     ends.append(content.index(b"PK\1\2"))
     outcomes = []
-    for cut in range(len(content)):
+    marks = [at + shift for at in (0, *ends, len(content) - 22, *local_headers(content)) for shift in range(-40, 40)]
+    cuts = range(len(content)) if ALL else sorted({*range(0, len(content), 7), *marks} & {*range(len(content))})
+    for cut in cuts:
         outcomes.append(outcome(path, content[:cut], record))
         rows = [rows for rows, end in zip(BOUNDARIES, ends, strict=True) if end <= cut]
         assert outcomes[-1] == (rows[-1] if rows else "refused")
-    tally(outcomes, least=6000)
+    tally(outcomes, least=1200)
 
 
 def test_splices(file):
     path, content, record = file
     rng = np.random.default_rng(2)
     outcomes = []
-    for _ in range(3000):
+    for _ in range(3000 if ALL else 1000):
         start, end, to = sorted(rng.integers(0, len(content), 3))
         piece = rng.choice([content[start:end], rng.bytes(int(rng.integers(1, 200))), bytes(end - start), b""])
         damaged = content[:start] + piece + content[to if rng.integers(2) else end :]
         if damaged != content:
             outcomes.append(outcome(path, damaged, record))
-    tally(outcomes, least=2500)
+    tally(outcomes, least=800)
     assert "whole" not in outcomes
 
 
@@ -256,7 +259,7 @@ def test_no_more_memory_is_asked_for_than_the_file_has_bytes(file):
     path, content, record = file
     huge, outcomes = (2**31, 2**32 - 2, 2**32 - 1), []
     entries = [at for at in range(len(content)) if content[at : at + 4] == b"PK\1\2"]
-    bombs = [zipped(members_of(content) | {"steps_000000.npy": bytes(10**8)}, compression=kind)
+    bombs = [zipped(members_of(content) | {"steps_000000.npy": bytes(10**7)}, compression=kind)
              for kind in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)]  # fmt: skip
     for size in huge:
         for at in local_headers(content):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from fastgrad._core import Lock
+from fastgrad._core import Claim, Lock
 
 SECONDS = 60.0
 
@@ -71,12 +71,14 @@ def test_a_wait_ends_after_its_seconds():
 
 def test_a_claim_is_granted_where_nobody_has_entered():
     lock = Lock()
-    assert lock.claim()
-    assert not lock.claim()
-    lock.release()
-    with Holder(lock):
-        assert not lock.claim()
-    assert lock.claim()
+    with Claim(lock) as granted, Claim(lock) as again:
+        assert (granted, again) == (True, False)
+        assert not is_free(lock)
+    with Holder(lock), Claim(lock) as granted:
+        assert not granted
+    assert is_free(lock)
+    with Claim(lock) as granted:
+        assert granted
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda lock: pickle.loads(pickle.dumps(lock))])
@@ -143,3 +145,33 @@ def test_no_entry_is_lost_or_shared_among_many():
     for thread in threads:
         thread.join(SECONDS)
     assert entries[0] == 6 * 300
+
+
+def test_a_handler_of_a_signal_enters_while_its_thread_waits():
+    """It stands in line behind what it has interrupted, which cannot leave before the handler is done."""
+    lock, entered, before = Lock(), [], signal.getsignal(signal.SIGUSR1)
+    handling = threading.Event()
+
+    def handle(*_):
+        handling.set()
+        with lock:
+            entered.append("handler")
+
+    def leave_when_handled(holder):
+        assert handling.wait(SECONDS)
+        time.sleep(0.05)
+        holder.leave.set()
+
+    signal.signal(signal.SIGUSR1, handle)
+    main = threading.main_thread().ident
+    try:
+        with Holder(lock) as holder:
+            threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGUSR1)).start()
+            threading.Thread(target=leave_when_handled, args=(holder,)).start()
+            assert lock.acquire(SECONDS)
+            entered.append("interrupted")
+            lock.release()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert entered == ["handler", "interrupted"]
+    assert is_free(lock)

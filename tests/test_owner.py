@@ -4,6 +4,7 @@ Also what a file is like in the midst of a write, wherever that stops.
 """
 
 import errno
+import fcntl
 import os
 import signal
 import stat
@@ -254,18 +255,18 @@ os.kill(os.getpid(), 9)
 def test_a_forked_child_cannot_write_while_its_parent_does(tmp_path):
     trainer = trainer_to(tmp_path / "run.npz")
     trainer.run(*data(), steps=3)
-    trainer._file._take()
+    trainer._file._take("a run")
     child = os.fork()
     if not child:
         try:
-            trainer._file._take()
+            trainer._file._take("a run")
         except BlockingIOError:
             os._exit(7)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     with pytest.raises(BlockingIOError, match=TAKEN):
         trainer_to(tmp_path / "run.npz").run(*data(), steps=3)  # the child has not let it go
-    trainer._file._release()
+    trainer._file._release("a run")
     trainer.run(*data(), steps=2)
     assert len(telemetry.load(tmp_path / "run.npz")) == 5
 
@@ -285,6 +286,19 @@ def test_trainers_of_one_process_do_not_share_a_file_but_runs_of_one_trainer_do(
             other.run(*data(), steps=3)
     other.run(*data(), steps=3)
     assert len(telemetry.load(path)) == 3
+
+
+def test_who_asks_whether_there_is_an_owner_is_none(tmp_path):
+    """However long a reader takes over it, as on a busy machine."""
+    path = tmp_path / "run.npz"
+    trainer_to(path).run(*data(), steps=3)
+    with open(path, "rb") as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        timer = threading.Timer(0.3, fcntl.flock, (reader, fcntl.LOCK_UN))
+        timer.start()
+        trainer_to(path).run(*data(), steps=4)
+        timer.join()
+    assert len(telemetry.load(path)) == 4
 
 
 def test_a_run_without_steps_leaves_no_file(tmp_path):
@@ -319,7 +333,7 @@ def test_a_file_is_whole_wherever_a_write_stops(tmp_path, monkeypatch, replaced)
     trainer.run(*data(), steps=20, batch_size=8, history=history)
 
     def write_some(descriptor, view, start):
-        written = pwrite(descriptor, view[:61], start)
+        written = pwrite(descriptor, view[:211], start)
         with np.load(path) as file:
             whole = sum(len(file[name]) for name in file if name.startswith("steps_"))
         cut = tmp_path / "copy.npz"  # as a process that is killed now leaves it: without an owner
@@ -337,7 +351,7 @@ def test_a_file_is_whole_wherever_a_write_stops(tmp_path, monkeypatch, replaced)
     monkeypatch.undo()
     np.testing.assert_array_equal(telemetry.load(path)["grad_norm"], history.telemetry["grad_norm"])
     numpys, loaded, warned = map(set, zip(*seen, strict=True))
-    assert len(seen) > 300
+    assert len(seen) > 100
     assert numpys == {20, 21, 28}
     assert loaded == ({20, 21, 28} if replaced else {20, 21, 28, 68})
     assert warned == ({0} if replaced else {1})
@@ -371,7 +385,7 @@ def test_a_write_that_is_interrupted_at_any_line_is_made_up_for(tmp_path, monkey
         trainer, history = trainer_to(path), fg.History(2)
         trainer.run(*data(), steps=5, batch_size=8, history=history)
         stream = trainer._file
-        stream._take()
+        stream._take("a run")
         fg._rows.commit(stream.with_steps(5, np.zeros((6, *stream._statistics.view().shape[1:]))))
         before = sys.gettrace()
         sys.settrace(interrupt_at(line))
@@ -385,7 +399,7 @@ def test_a_write_that_is_interrupted_at_any_line_is_made_up_for(tmp_path, monkey
             warnings.simplefilter("error", ResourceWarning)
             assert len(telemetry.load(path)) in (5, 11)
         stream.write()
-        stream._release()
+        stream._release("a run")
         assert telemetry.load(path).steps.tolist() == list(range(11))
         if lines < line:
             break

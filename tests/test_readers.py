@@ -16,7 +16,7 @@ import pytest
 
 import fastgrad as fg
 
-TIMES = 25
+TIMES = 10
 SECONDS = 60.0
 
 
@@ -51,7 +51,7 @@ def trained_meanwhile(trainer, X, y):
         assert not errors
 
 
-def decaying(layers=250, width=12):
+def decaying(layers=120, width=12):
     sizes = [width] * (layers + 1)
     net = fg.MLP(sizes, init=fg.init.Constant(1.0), activation="relu", output_activation="relu", dtype="float64")
     for layer in range(layers):
@@ -99,7 +99,7 @@ def test_parameters_are_of_one_step(reader):
 def learning():
     net = fg.MLP([8, 64, 64, 1], activation="tanh", dtype="float64", seed=0)
     trainer = fg.Trainer(net, "mse", fg.SGD(lr=1e-7), telemetry=False)
-    X, y = np.ones((100_000, 8)), np.full((100_000, 1), 3.0)
+    X, y = np.ones((30_000, 8)), np.full((30_000, 1), 3.0)
     trainer.step(X[:20], y[:20])
     return net, trainer, X, y
 
@@ -141,3 +141,30 @@ def test_validation_beside_steps_of_another_trainer_does_not_deadlock():
     with trained_meanwhile(trainer, X[:20], y[:20]):
         history = net.fit(X[:200], y[:200], loss="mse", epochs=3, validation_data=(X[:5000], y[:5000]))
     assert [np.isfinite(epoch.validation_loss) for epoch in history.epochs] == [True] * 3
+
+
+class Looking:
+    """A Trainer's plan that copies the network as soon as there was a step."""
+
+    def __init__(self, trainer):
+        self.plan, self.net, self.copies = trainer._plan, trainer.net, []
+
+    def __getattr__(self, name):
+        def call(*arguments, **options):
+            found = getattr(self.plan, name)(*arguments, **options)
+            self.copies.append(copy.copy(self.net))
+            return found
+
+        return call
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("method", ["step", "run"])
+def test_a_copy_that_has_a_step_predicts_as_the_network_does_after_it(method, flat):
+    net = fg.MLP([2, 1], seed=1)
+    X, y = np.ones((4, 2), np.float32), np.ones(4 if flat else (4, 1), np.float32)
+    trainer = fg.Trainer(net, "mse", "sgd")
+    trainer._plan = looking = Looking(trainer)
+    trainer.run(X, y, steps=1) if method == "run" else trainer.step(X, y)
+    np.testing.assert_array_equal(looking.copies[-1].predict(X), net.predict(X))
+    assert net.predict(X).shape == y.shape

@@ -75,10 +75,6 @@ def fma_peak(str isa, str dtype, double seconds):
 cdef set NETWORKS = set()  # weak references
 
 
-def living_networks():
-    return living(NETWORKS)
-
-
 cdef class Network:
     """Packed parameters. ``with network:`` others neither read nor change them; whoever does through the engine enters.
 
@@ -91,6 +87,8 @@ cdef class Network:
     cdef readonly bint has_bias
     cdef readonly int layers
     cdef readonly Lock lock
+    cdef public str trained_loss  # of the last step done; None before the first
+    cdef public bint trained_flat  # whether the targets of that step came as a vector of numbers
     cdef bint changing  # a step is being done
     cdef set torn  # the parameters that are to be set before anything else; None where it is whole
     cdef int forks, tears  # forks in the midst of a call, and of a change
@@ -140,7 +138,7 @@ cdef class Network:
     def __exit__(self, kind, error, trace):
         self.lock.leave()
 
-    def outlive_others(self):
+    cdef void outlive_others(self):
         """In a forked child, when a thread that is not there had the lock: its calls will never end."""
         self.forks += 1
         if not self.changing:
@@ -149,6 +147,10 @@ cdef class Network:
         self.tears += 1
         self.torn = {f"{name}[{layer}]" for name in ("weights", "biases")[: 1 + self.has_bias]
                      for layer in range(self.layers)}
+
+    cdef void was_trained(self, str loss, fg_loss kind, bint flat) noexcept:
+        """Note what `predict` is to tell after a step done; the caller holds the lock."""
+        self.trained_loss, self.trained_flat = loss, flat and kind != CROSS_ENTROPY
 
     cdef int was_set(self, str name, int layer) except -1:
         """Note that a parameter has been set; the caller holds the lock."""
@@ -262,5 +264,6 @@ cdef class Liveness:
         fg_liveness_destroy(self.handle)
 
 
+include "_core_fork.pxi"
 include "_core_plan.pxi"
 include "_core_ops.pxi"

@@ -41,21 +41,32 @@ cdef class Lock:
         return entered or self.wait(me, seconds)
 
     cdef int leave(self) except -1:
-        cdef object gate = None
         with cython.critical_section(self):
             self.depth -= 1
             if self.depth == 0 and self.line:
-                self.owner, gate = self.line.pop(0)
-                self.depth = 1
-        if gate is not None:
-            gate.release()
+                self.owner = self.line[0][0]
+                self.hand_over()
+        return 0
+
+    cdef int hand_over(self) except -1:
+        """Open all gates of the owner: it waits at several where the handler of a signal came in the midst of a wait.
+
+        Allocates nothing, so that no finalizer runs in between.
+        """
+        cdef Py_ssize_t place = 0
+        while place < len(self.line):
+            if self.owner == self.line[place][0]:
+                self.depth += 1
+                self.line.pop(place)[1].release()
+            else:
+                place += 1
         return 0
 
     def acquire(self, seconds=-1.0):
         """Enter; return False where that has taken so many seconds in vain, if they are not negative."""
         return self.enter(seconds)
 
-    def claim(self):
+    cdef bint claim(self) except -1:
         """Enter where nobody has, not even this thread; return whether that was so."""
         cdef bint entered
         with cython.critical_section(self):
@@ -112,12 +123,27 @@ cdef class Lock:
     def __reduce__(self):
         return type(self), ()
 
-    def outlive_others(self):
+    cdef void outlive_others(self):
         """In a forked child: none of the other threads is there, be it the owner or one that waits."""
-        self.line.clear()
-        if self.owner != PyThread_get_thread_ident():
-            self.depth = 0
+        cdef unsigned long me = PyThread_get_thread_ident()
+        self.line = [place for place in self.line if place[0] == me]
+        if self.depth and self.owner != me:
+            self.depth = 1
+            self.leave()
 
 
-def living_locks():
-    return living(LOCKS)
+cdef class Claim:
+    """``with Claim(lock) as granted``: enter where nobody has, not even this thread, and leave if that was so."""
+    cdef Lock lock
+    cdef bint granted
+
+    def __cinit__(self, Lock lock not None):
+        self.lock = lock
+
+    def __enter__(self):
+        self.granted = self.lock.claim()
+        return self.granted
+
+    def __exit__(self, *error):
+        if self.granted:
+            self.lock.leave()

@@ -117,11 +117,11 @@ cdef class Plan:
         return 0
 
     def step(self, object x, object y, str loss, Optimizer optimizer not None, Liveness liveness, object statistics,
-             bint checked=False, bint check_finite=True):
+             bint checked=False, bint check_finite=True, bint flat=False):
         """Train on one batch and return its loss; raises RefusedError(loss) where the engine refused the step.
 
         Returns None, having done nothing, for data that need `fastgrad.losses`, unless they are `checked`: those that
-        are not of the right dtype and layout and, where that is asked, finite.
+        are not of the right dtype and layout and, where that is asked, finite. `flat` says that y came as a vector.
         """
         cdef fg_loss kind = <fg_loss> <int> LOSSES[loss]
         cdef Pinned inputs, targets = None, row = self.records(statistics, 1)
@@ -149,7 +149,9 @@ cdef class Plan:
                 status = fg_plan_step(self.handle, &batch, kind, optimizer.handle, &value, watched, to)
             self.network.changing = False
             self.rows = batch.rows
-            if status != FG_OK:
+            if status == FG_OK:
+                self.network.was_trained(loss, kind, flat)
+            else:
                 self.accuse(&batch)
         finally:
             self.network.lock.leave()
@@ -158,7 +160,7 @@ cdef class Plan:
         return value
 
     def steps(self, object x, object y, object order, int64_t batch_size, str loss, Optimizer optimizer not None,
-              Liveness liveness, object losses, object statistics, int64_t first=0):
+              Liveness liveness, object losses, object statistics, int64_t first=0, bint flat=False):
         """Train on consecutive batches of `order`, one for each entry of `losses`, from step `first` on.
 
         Where `statistics` is None, none are taken. Returns the number of the first step not done: all are, unless that
@@ -197,6 +199,8 @@ cdef class Plan:
                     done += status == FG_OK
             self.network.changing = False
             self.rows = batch.rows
+            if done > first:
+                self.network.was_trained(loss, kind, flat)
             if status != FG_OK:
                 self.accuse(&batch)
         return done

@@ -22,7 +22,7 @@ _DRAFT = ".fastgrad-{}.part"
 _NO_LOCKS_HERE = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 _CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-_TRIES, _PAUSE = 4, 0.01
+_PAUSE = 0.001  # seconds
 
 _locked: WeakSet[FileIO] = WeakSet()
 
@@ -110,10 +110,11 @@ def is_at(file: FileIO, path: Path) -> bool:
 def has_owner(file: IO[bytes]) -> bool:
     """Return whether another has the lock of an open file."""
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if not _has(file, fcntl.LOCK_SH):
+            return True
         fcntl.flock(file.fileno(), fcntl.LOCK_UN)
-    except OSError as error:
-        return isinstance(error, BlockingIOError)
+    except OSError:  # there are no locks here
+        pass
     return False
 
 
@@ -123,19 +124,24 @@ def _opened(path: Path, flags: int) -> FileIO:
 
 def _lock(file: FileIO) -> None:
     _locked.add(file)
-    for left in reversed(range(_TRIES)):
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if left:  # it may be a reader that asks whether there is an owner
-                time.sleep(_PAUSE)
-                continue
-            file.close()
-            raise BlockingIOError(errno.EWOULDBLOCK, "another run is writing to it, wants a file of its own") from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS_HERE:
-                raise
-        return
+    try:
+        while not _has(file, fcntl.LOCK_EX):
+            if not _has(file, fcntl.LOCK_SH):
+                file.close()
+                raise BlockingIOError(errno.EWOULDBLOCK, "another run is writing to it, wants a file of its own")
+            fcntl.flock(file.fileno(), fcntl.LOCK_UN)
+            time.sleep(_PAUSE)  # a reader is asking whether there is an owner
+    except OSError as error:
+        if error.errno not in _NO_LOCKS_HERE:
+            raise
+
+
+def _has(file: IO[bytes], kind: int) -> bool:
+    try:
+        fcntl.flock(file.fileno(), kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _move(draft: Path, path: Path, anew: bool) -> None:

@@ -63,7 +63,7 @@ class Stream:
         self._written = _Written()
         self._mine: list[FileIO] = []  # locked; one is where the path leads to, and others have been there
         self._left: tuple[int, ...] = ()  # what tells the file as this stream has left it
-        self._runs, self._process = 0, os.getpid()
+        self._runs, self._process = set[object](), os.getpid()
 
     def __len__(self) -> int:
         """Return how many steps wait to be written."""
@@ -78,21 +78,22 @@ class Stream:
         OSError
             Another run is writing to it, or what is there cannot be replaced. Nothing has changed.
         """
-        with lock:
-            self._take()
+        run = object()
         try:
+            with lock:
+                self._take(run)
             yield
         finally:
             with lock:
-                self._release()
+                self._release(run)
 
-    def _take(self) -> None:
+    def _take(self, run: object) -> None:
         if self._process != os.getpid():
-            self._runs, self._process = 0, os.getpid()
+            self._runs, self._process = set(), os.getpid()
         if not self._runs:
             self._close()
             self._lock()
-        self._runs += 1
+        self._runs.add(run)
 
     def _lock(self) -> None:
         found = _owner.locked(self._path)
@@ -108,9 +109,9 @@ class Stream:
             except FileNotFoundError:  # the folder, which may be back when there is something to write
                 pass
 
-    def _release(self) -> None:
+    def _release(self, run: object) -> None:
         """Let others write to the file. One without steps, where there was none before, goes."""
-        self._runs -= 1
+        self._runs.discard(run)
         if not self._runs:
             file = _owner.at(self._path, self._mine)
             if file is not None and self._left:

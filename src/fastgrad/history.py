@@ -144,12 +144,10 @@ class History:
     @contextmanager
     def one_writer(self) -> Iterator[None]:
         """Keep other runs from writing meanwhile; raise ValueError where one does."""
-        if not self._turn.claim():
-            raise ValueError("history: got one that another run is writing to, wants one of its own")
-        try:
+        with _core.Claim(self._turn) as granted:
+            if not granted:
+                raise ValueError("history: got one that another run is writing to, wants one of its own")
             yield
-        finally:
-            self._turn.release()
 
     @contextmanager
     def noted(self) -> Iterator[None]:

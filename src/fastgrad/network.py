@@ -109,8 +109,6 @@ class MLP:
         self._biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], self._network)
         for layer, weights in enumerate(first):
             self._weights[layer] = weights
-        self._trained_loss: str | None = None
-        self._trained_flat = False
         self._trainers = 0
         self._inference = _core.Plan(self._network, chunks.ROWS, "inference")
         self._losses = _core.Plan(self._network, 1, "training")
@@ -334,7 +332,7 @@ class MLP:
         """
         kind = self._trained("predict")
         told = inference.told(self._inference, checked_inputs(self._network, X), kind)
-        return told[:, 0] if self._trained_flat else told
+        return told[:, 0] if self._network.trained_flat else told
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Return probabilities, after training with "cross_entropy" or "binary_cross_entropy".
@@ -357,7 +355,7 @@ class MLP:
         if kind not in ("cross_entropy", "binary_cross_entropy"):
             raise ValueError(f"predict_proba: got a network trained with {kind!r}, wants a cross-entropy loss")
         probabilities = inference.probabilities(self._inference, checked_inputs(self._network, X), kind)
-        return probabilities[:, 0] if self._trained_flat else probabilities
+        return probabilities[:, 0] if self._network.trained_flat else probabilities
 
     def summary(self) -> str:
         """Return a table of the layers: shape, activation, parameters, and the FLOPs of a training step per sample."""
@@ -368,26 +366,21 @@ class MLP:
         return f"MLP({shape}, {self.activations[0]}, {self.dtype}, {self.n_parameters:,} parameters)"
 
     def _trained(self, method: str) -> str:
-        if self._trained_loss is None:
+        if self._network.trained_loss is None:
             raise NotFittedError(f"{method}: got a network that has not been trained; call fit first, or use forward")
-        return self._trained_loss
+        return self._network.trained_loss
 
     def new_trainer(self) -> tuple[_core.Network, int]:
         """Return the engine's network and the number of this Trainer, which numbers its stream of random orders."""
         self._trainers += 1
         return self._network, self._trainers - 1
 
-    def remember_training(self, loss: str, flat: bool) -> None:
-        """Note the loss of a step done and whether its targets were flat: it decides what `predict` tells."""
-        flat = flat and loss != "cross_entropy"
-        if loss != self._trained_loss or flat != self._trained_flat:
-            self._trained_loss, self._trained_flat = loss, flat
-
     def __getstate__(self) -> dict[str, Any]:
         options = {"sizes": self.sizes, "dtype": self.dtype, "seed": self.seed, "bias": bool(self.biases)}
         options |= {"activation": self.activations[:-1], "output_activation": self.activations[-1]}
         with self._network:
-            trained = {name: getattr(self, name) for name in ("_trained_loss", "_trained_flat", "_trainers")}
+            trained = {"_trained_loss": self._network.trained_loss, "_trained_flat": self._network.trained_flat}
+            trained |= {"_trainers": self._trainers}
             trained |= {name: value for name, value in vars(self).items() if name not in self._own}
             return {"options": options, "weights": self.weights[:], "biases": self.biases[:], "trained": trained}
 
@@ -395,7 +388,10 @@ class MLP:
         MLP.__init__(self, **state["options"], init=state["weights"])
         for layer, bias in enumerate(state["biases"]):
             self.biases[layer] = bias
-        self.__dict__.update(state["trained"])
+        trained = dict(state["trained"])
+        self._network.trained_loss = trained.pop("_trained_loss")
+        self._network.trained_flat = trained.pop("_trained_flat")
+        self.__dict__.update(trained)
 
     def __copy__(self) -> "MLP":
         return copy.deepcopy(self)

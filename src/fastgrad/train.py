@@ -154,7 +154,6 @@ class Trainer:
             The loss or the update is not finite; nothing has changed.
         """
         with self._lock:
-            flat = False
             try:
                 loss = self._plan.step(
                     x,
@@ -168,10 +167,9 @@ class Trainer:
                 if loss is None:
                     inputs, targets, flat = self._checked(x, y)
                     data = (inputs, targets, self._loss, self._state, self._liveness, self._next_slot())
-                    loss = self._plan.step(*data, True)
+                    loss = self._plan.step(*data, True, flat=flat)
             except _core.RefusedError as refused:
                 raise self._divergence(refused.args[0], History(self._network.layers)) from None
-            self._net.remember_training(self._loss, flat)
             return loss
 
     def _divergence(self, loss: float, history: History) -> DivergenceError:
@@ -357,25 +355,22 @@ class Trainer:
         steps = -(-len(order) // batch_size)
         values = self._buffers.losses[:steps]
         statistics = self._buffers.statistics[:steps] if self._telemetry else None
-        done, refused = 0, False
-        try:
-            while done < steps and not refused:
-                self._reserve(history, steps - done)
-                start = Start(done, len(history), self.steps, self._passes.done)
-                with self._network:  # so that a copy, or a forked child, has what was noted of the steps done
-                    try:
-                        kept = (self._state, self._liveness, values, statistics)
-                        done = self._plan.steps(X, y, order, batch_size, self._loss, *kept, done)
-                        self._keep(history, start, flat)
-                    except BaseException:  # a signal may have come anywhere, in the midst of this too
-                        self._keep(history, start, flat)
-                        raise
-                refused = done == start.of_piece
-        finally:
-            if self._file is not None:
-                self._file.write_if_enough()
-        if refused:
-            raise self._divergence(float(values[done]), history)
+        done = 0
+        while done < steps:
+            self._reserve(history, steps - done)
+            start = Start(done, len(history), self.steps, self._passes.done)
+            with self._network:  # so that a copy, or a forked child, has what was noted of the steps done
+                try:
+                    kept = (self._state, self._liveness, values, statistics)
+                    done = self._plan.steps(X, y, order, batch_size, self._loss, *kept, done, flat)
+                    self._keep(history, start)
+                except BaseException:  # a signal may have come anywhere, in the midst of this too
+                    self._keep(history, start)
+                    raise
+            if done == start.of_piece:
+                raise self._divergence(float(values[done]), history)
+        if self._file is not None:
+            self._file.write_if_enough()
 
     def _reserve(self, history: History, steps: int) -> None:
         """Have memory for the record of so many more steps: to keep them will need none."""
@@ -383,14 +378,13 @@ class Trainer:
         if self._file is not None:
             self._file.reserve(steps)
 
-    def _keep(self, history: History, start: Start, flat: bool) -> None:
+    def _keep(self, history: History, start: Start) -> None:
         """Record the steps done since `start`; to do it twice is to do it once."""
         done = self.steps - start.of_trainer
         if not done:
             return
         new = slice(start.of_piece, start.of_piece + done)
         losses, statistics = self._buffers.losses[new], self._buffers.statistics[new] if self._telemetry else None
-        self._net.remember_training(self._loss, flat)
         self._passes.move_to(start.of_pass + done)
         if len(history) == start.of_history:
             changes = history.with_chunk(losses, statistics, start.of_history)
