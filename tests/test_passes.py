@@ -29,6 +29,25 @@ def outcome(splits, rows, batch_size, shuffle, record=True):
     return [history.loss, *(history.telemetry[name] for name in history.telemetry), *parameters(net)]
 
 
+def test_what_is_refused_draws_no_order():
+    X, y = regression(40)
+    nets = [fg.MLP([5, 9, 2], seed=3) for _ in range(2)]
+    for bad in (
+        {"X": X[:, 1:]},
+        {"y": y[1:]},
+        {"batch_size": 0},
+        {"shuffle": None},
+        {"optimizer": "x"},
+        {"telemetry": 3},
+        {"validation_data": (X, y[1:])},
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            nets[0].fit(**({"X": X, "y": y, "loss": "mse"} | bad))
+    for net in nets:
+        net.fit(X, y, loss="mse", batch_size=4)
+    assert same_bits(parameters(nets[0]), parameters(nets[1]))
+
+
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize(("rows", "batch_size"), [(1000, 10), (103, 10), (61, 7), (5, 2), (30, 30), (4, 9)])
 def test_runs_in_a_row_are_one_run(rows, batch_size, shuffle):

@@ -253,6 +253,16 @@ def test_an_unknown_statistic_is_refused():
         plot.gradient_flow(falling(3, 3, 1.0), "loss")
 
 
+@pytest.mark.parametrize(("steps", "layers"), [(1, 1), (1, 5), (5, 1), (2, 2), (3, 40)])
+def test_steps_and_layers_are_counted_in_whole_numbers(steps, layers):
+    (panel,) = heat_maps(plot.gradient_flow(falling(steps, layers, 1.0)))
+    for axis, count in ((panel.xaxis, steps), (panel.yaxis, layers)):
+        low, high = axis.get_view_interval()
+        ticks = [tick for tick in axis.get_ticklocs() if low <= tick <= high]
+        assert ticks
+        assert all(tick in range(count) for tick in ticks), ticks
+
+
 def test_a_missing_matplotlib_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr(plot, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'fastgrad\[plot\]'"):

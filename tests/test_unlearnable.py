@@ -121,3 +121,20 @@ def test_a_warning_made_an_error_changes_nothing():
     assert all(np.array_equal(w, b) for w, b in zip(net.weights, before, strict=True))
     with pytest.raises(fg.NotFittedError):
         net.predict(X)
+
+
+def test_a_warning_shows_the_callers_line_once():
+    limited, bounded = (fg.MLP([3, 4, 2], output_activation="tanh", seed=0) for _ in range(2))
+    trainer = fg.Trainer(bounded, "mse")
+    far = np.full((12, 2), 7.0)
+    for use in (
+        lambda: fg.losses.check_outputs("cross_entropy", 2, "tanh"),
+        lambda: fg.Trainer(limited, "cross_entropy"),
+        lambda: limited.fit(X, targets("cross_entropy"), loss="cross_entropy", epochs=3, batch_size=4),
+        lambda: bounded.fit(X, far, loss="mse", epochs=3, batch_size=4),
+        lambda: trainer.run(X, far, steps=9, batch_size=4),
+        lambda: trainer.run(X, far, epochs=2, batch_size=4),
+    ):
+        with pytest.warns(fg.DoubtfulNetworkWarning) as caught:
+            use()
+        assert [warning.filename for warning in caught] == [__file__]

@@ -9,6 +9,8 @@ import math
 import numbers
 import os
 import reprlib
+import sys
+import warnings
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
@@ -47,6 +49,14 @@ def shown(value: object) -> str:
         return _short.repr(value)
     except Exception:  # whatever its __repr__ raises
         return f"a {type(value).__name__}"
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line of the caller's own that led here, however deep within the package that is."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fastgrad":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def choice(name: str, value: object, known: Iterable[str]) -> str:
@@ -187,7 +197,7 @@ def writable_file(name: str, value: str | PathLike[str], suffixes: Iterable[str]
         except FileExistsError:
             result.open("r+b").close()
     except OSError as error:
-        reason = f"{name}: got {shown(str(result))}, which cannot be written ({error.strerror})"
+        reason = f"{name}: got {shown(str(result))}, which cannot be written ({error.strerror or error})"
         raise type(error)(error.errno, reason) from error
     return result
 

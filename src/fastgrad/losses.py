@@ -5,13 +5,12 @@ With a the network's output, y the target, n samples and k outputs. The arithmet
 """
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad import _checks
+from fastgrad import _checks, _core
 from fastgrad.errors import DoubtfulNetworkWarning
 
 LOSSES = {
@@ -65,9 +64,11 @@ def check_outputs(loss: str, n_outputs: int, output_activation: str = "identity"
 
     Raises
     ------
+    TypeError
+        An argument is of the wrong type.
     ValueError
-        "cross_entropy" of one output, which is always 0; or a loss on logits of outputs that cannot be logits: those of
-        a sigmoid, and for "binary_cross_entropy" others that are never negative.
+        An argument is none of these; "cross_entropy" of one output, which is always 0; or a loss on logits of outputs
+        that cannot be logits: those of a sigmoid, and for "binary_cross_entropy" others that are never negative.
 
     Warns
     -----
@@ -84,6 +85,9 @@ def check_outputs(loss: str, n_outputs: int, output_activation: str = "identity"
         ...
     ValueError: loss: got 'cross_entropy' for 1 output, which is always 0, wants 'binary_cross_entropy', or 2 outputs
     """
+    loss = check_loss(loss)
+    n_outputs = _checks.integer("n_outputs", n_outputs, at_least=1, below=2**63)
+    output_activation = _checks.choice("output_activation", output_activation, _core.ACTIVATIONS)
     if loss == "cross_entropy" and n_outputs == 1:
         raise ValueError(
             "loss: got 'cross_entropy' for 1 output, which is always 0, wants 'binary_cross_entropy', or 2 outputs"
@@ -95,7 +99,7 @@ def check_outputs(loss: str, n_outputs: int, output_activation: str = "identity"
     )
     if output_activation in _CAN_NOT_BE_LOGITS[loss]:
         raise ValueError(f"{message}; predict_proba gives probabilities")
-    warnings.warn(f"{message} unless limited logits are meant", DoubtfulNetworkWarning, stacklevel=3)
+    _checks.warn(f"{message} unless limited logits are meant", DoubtfulNetworkWarning)
     return loss
 
 
@@ -122,11 +126,10 @@ def warn_of_reach(targets: npt.NDArray[Any], output_activation: str) -> None:
     outside = (means < least) | (means > most)
     if outside.any():
         column = int(np.argmax(outside))
-        warnings.warn(
+        _checks.warn(
             f"y: column {column} has a mean of {means[column]:g}, wants one in [{least:g}, {most:g}], which is all "
             f"that output_activation={output_activation!r} reaches; 'identity' reaches every target",
             DoubtfulNetworkWarning,
-            stacklevel=3,
         )
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fastgrad import _checks, _core, chunks, config, inference, losses, optim
 from fastgrad._closed import closed
+from fastgrad._rows import commit
 from fastgrad.batches import checked_inputs, checked_pair, checked_targets
 from fastgrad.errors import NotFittedError
 from fastgrad.gradients import Gradients, read_gradients
@@ -370,10 +371,10 @@ class MLP:
             raise NotFittedError(f"{method}: got a network that has not been trained; call fit first, or use forward")
         return self._network.trained_loss
 
-    def new_trainer(self) -> tuple[_core.Network, int]:
-        """Return the engine's network and the number of this Trainer, which numbers its stream of random orders."""
-        self._trainers += 1
-        return self._network, self._trainers - 1
+    def number(self, trainer: Trainer) -> None:
+        """Have a Trainer take its number, which is that of its stream of random orders, before its first pass."""
+        with self._network:
+            commit([*trainer.with_number(self._trainers), (self, "_trainers", self._trainers + 1)])
 
     def __getstate__(self) -> dict[str, Any]:
         options = {"sizes": self.sizes, "dtype": self.dtype, "seed": self.seed, "bias": bool(self.biases)}

@@ -146,8 +146,8 @@ def _draw_heat_map(panel: "Axes", values: Array, scale: "Normalize", record: Rec
     right, top = left + shown.shape[1] * wide * record.stride, shown.shape[0] * tall - 0.5
     panel.imshow(pixels, origin="lower", aspect="auto", extent=(left, right, -0.5, top), interpolation="nearest")
     panel.set_xlabel("step" if tall == wide == 1 else f"step\n{_cell_in_words(tall, wide * record.stride)}")
-    panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
 
 
 def _cell_in_words(layers: int, steps: int) -> str:

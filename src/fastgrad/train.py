@@ -16,7 +16,7 @@ from fastgrad import _checks, _core, losses, optim
 from fastgrad._closed import closed
 from fastgrad._piece import Buffers, Start
 from fastgrad._ring import RING, Ring
-from fastgrad._rows import commit
+from fastgrad._rows import Change, commit
 from fastgrad.batches import checked_inputs, checked_targets
 from fastgrad.errors import DivergenceError, Nonfinite
 from fastgrad.history import Epoch, History
@@ -88,14 +88,14 @@ class Trainer:
         telemetry: bool | Telemetry = True,
         check_finite: bool = True,
     ) -> None:
-        if not hasattr(net, "new_trainer"):
+        if not hasattr(net, "remember_training"):
             raise TypeError(f"net: got {type(net).__name__}, wants an MLP")
         self._net = net
         self._loss = losses.check_outputs(losses.check_loss(loss), net.sizes[-1], net.activations[-1])
         self._optimizer = optim.resolve(optimizer)
         self._telemetry = resolve(telemetry)
         self._check_finite = _checks.boolean("check_finite", check_finite)
-        self._network, stream = net.new_trainer()
+        self._network = net._network
         self._state = _core.Optimizer(self._network, optim.core_options(self._optimizer))
         self._watch(WINDOW)
         self._lock = _core.Lock()  # one step or pass at a time; entered before the network
@@ -105,7 +105,7 @@ class Trainer:
         self._file = None if self._telemetry is None else self._telemetry.stream(self._network.layers)
         self._ring = Ring(self._network.layers, self._telemetry is not None)
         self._buffers = Buffers(self._network.layers, self._telemetry is not None)
-        self._passes = Passes(np.array([net.seed, _FIRST_SHUFFLE_STREAM + stream], np.uint64))
+        self._passes: Passes | None = None  # before the first: what is refused draws no order
 
     def _watch(self, window: int) -> None:
         """Count a unit as dead, from the next step on, once it has been so for `window` steps."""
@@ -273,7 +273,7 @@ class Trainer:
         """Pass once over checked data; return the mean loss over its samples (their sum for "l2_norm")."""
         samples = len(data[0])
         with self._lock:
-            self._passes.begin()
+            self._numbered_passes().begin()
             steps = self._pass_over(data, batch_size, samples, shuffle, history)
         values = history.loss[-steps:]
         sizes = np.full(steps, batch_size)
@@ -334,6 +334,15 @@ class Trainer:
                     raise
                 self._write_file()
 
+    def with_number(self, number: int) -> list[Change]:
+        """Return what makes this the Trainer of that number, which is that of its stream of random orders."""
+        return [(self, "_passes", Passes(np.array([self._net.seed, _FIRST_SHUFFLE_STREAM + number], np.uint64)))]
+
+    def _numbered_passes(self) -> Passes:
+        while self._passes is None:
+            self._net.number(self)
+        return self._passes
+
     def _write_file(self) -> None:
         if self._file is not None:
             with self._lock:
@@ -342,7 +351,7 @@ class Trainer:
     def _pass_over(self, data: Data, batch_size: int, most: int, shuffle: bool, history: History) -> int:
         """Do the next steps of the pass, at most so many, in pieces whose statistics fit a buffer; return how many."""
         with self._lock:
-            order = self._passes.coming(len(data[0]), batch_size, shuffle, most)
+            order = self._numbered_passes().coming(len(data[0]), batch_size, shuffle, most)
             steps = -(-len(order) // batch_size)
             piece = self._buffers.make_room(steps) * batch_size
             for start in range(0, len(order), piece):
@@ -358,7 +367,7 @@ class Trainer:
         done = 0
         while done < steps:
             self._reserve(history, steps - done)
-            start = Start(done, len(history), self.steps, self._passes.done)
+            start = Start(done, len(history), self.steps, self._numbered_passes().done)
             with self._network:  # so that a copy, or a forked child, has what was noted of the steps done
                 try:
                     kept = (self._state, self._liveness, values, statistics)
@@ -385,7 +394,7 @@ class Trainer:
             return
         new = slice(start.of_piece, start.of_piece + done)
         losses, statistics = self._buffers.losses[new], self._buffers.statistics[new] if self._telemetry else None
-        self._passes.move_to(start.of_pass + done)
+        self._numbered_passes().move_to(start.of_pass + done)
         if len(history) == start.of_history:
             changes = history.with_chunk(losses, statistics, start.of_history)
             if self._file is not None and statistics is not None:
