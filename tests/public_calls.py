@@ -30,7 +30,6 @@ NOT_CALLED = {
     "BackwardWeights": RESULTS,
     "Update": RESULTS,
     "Parameters": RESULTS,
-    "MLP.remember_training": INSIDE,
     "MLP.number": INSIDE,
     "Trainer.with_number": INSIDE,
     "History.reserve": INSIDE,

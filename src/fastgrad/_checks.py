@@ -154,7 +154,7 @@ def require_memory(name: str, value: object, size: int) -> None:
         raise MemoryError(f"{name}: got {shown(value)}, which takes {size:,} bytes: more than there is") from error
 
 
-def path(name: str, value: object) -> Path:
+def path(name: str, value: object, wants: str = "a path: a str or a pathlib.Path") -> Path:
     """Return `value` as a path, which may be that of a file or not."""
     try:
         text: object = os.fspath(value)  # type: ignore[call-overload]
@@ -162,7 +162,7 @@ def path(name: str, value: object) -> Path:
             raise TypeError(f"a path of {type(text).__name__}")
         result = Path(text)
     except Exception as error:  # whatever its __fspath__ raises
-        raise TypeError(f"{name}: got {shown(value)}, wants a path: a str or a pathlib.Path") from error
+        raise TypeError(f"{name}: got {shown(value)}, wants {wants}") from error
     try:
         os.lstat(result)
     except (OSError, ValueError) as error:
@@ -175,7 +175,7 @@ def path(name: str, value: object) -> Path:
 def new_file(name: str, value: str | PathLike[str], suffixes: Iterable[str]) -> Path:
     """Return `value` as a path if a file with such a suffix could be made there, for all that its name tells."""
     wants = f"a path that ends in {' or '.join(suffixes)}, in an existing folder"
-    result = path(name, value)
+    result = path(name, value, wants)
     if result.suffix.lower() not in suffixes or result.is_dir() or not result.parent.is_dir():
         raise ValueError(f"{name}: got {shown(str(result))}, wants {wants}")
     return result
@@ -212,8 +212,9 @@ def real_array(name: str, value: npt.ArrayLike) -> Array:
     except Exception as error:  # whatever its __array__ or __len__ raises
         kind = ValueError if isinstance(error, ValueError) else TypeError
         ragged = "inhomogeneous" in shown(error)
-        reason = "rows of different lengths" if ragged else f"{type(value).__name__}, which NumPy cannot read"
-        raise kind(f"{name}: got {reason} ({shown(error)}), wants a rectangular array of real numbers") from error
+        unread = f"{type(value).__name__}, which NumPy cannot read ({shown(error)})"
+        got = "rows of different lengths" if ragged else unread
+        raise kind(f"{name}: got {got}, wants a rectangular array of real numbers") from error
     if masked:
         raise ValueError(f"{name}: got masked entries, wants an array without a mask")
     if array.dtype.kind not in "biuf":

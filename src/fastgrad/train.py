@@ -88,7 +88,7 @@ class Trainer:
         telemetry: bool | Telemetry = True,
         check_finite: bool = True,
     ) -> None:
-        if not hasattr(net, "remember_training"):
+        if not isinstance(getattr(net, "_network", None), _core.Network):
             raise TypeError(f"net: got {type(net).__name__}, wants an MLP")
         self._net = net
         self._loss = losses.check_outputs(losses.check_loss(loss), net.sizes[-1], net.activations[-1])
