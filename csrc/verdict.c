@@ -38,9 +38,15 @@ static const bounds bounds_of[FG_DTYPES] = {[FG_F32] = {30, 40, -126, -50, 60},
 
 static double longest_average(void) { return 1.0 - ldexp(1.0, -14); }
 
+/* At least so much of v is kept: of 1 - sqrt(beta2), as the kernels have it, rounding takes up to 2^-24. */
+static double kept_of_square(double beta2) {
+    const double root = fmax(sqrt(beta2) - ldexp(1.0, -24), 0.0);
+    return root * root;
+}
+
 /* t: of this step. */
 static double adam_quotient_squared(const fg_optimizer_config *c, double t) {
-    const double ratio = c->beta1 > 0.0 ? c->beta1 * c->beta1 / c->beta2 : 0.0;
+    const double ratio = c->beta1 > 0.0 ? c->beta1 * c->beta1 / kept_of_square(c->beta2) : 0.0;
     const double terms =
         ratio < 1.0 - ldexp(1.0, -16) ? 1.0 / (1.0 - ratio) : t * pow(ratio + ldexp(1.0, -18), t - 1.0);
     return terms / (1.0 - c->beta2);

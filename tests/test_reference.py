@@ -253,7 +253,7 @@ def test_the_variance_of_a_constant_gradient_does_not_cancel():
     for _ in range(5000):
         state = reference.increment(options, w, gradient, state)[1]
     kept = 0.99**5000
-    np.testing.assert_allclose(state.square, gradient**2 * kept * (1.0 - kept), rtol=1e-5)
+    np.testing.assert_allclose(state.square, gradient**2 * kept * (1.0 - kept), rtol=1e-11)
 
 
 @pytest.mark.parametrize("options", [SGD(lr=0.1, momentum=0.9), Adam(lr=0.01), RMSprop()], ids=lambda o: o.name)

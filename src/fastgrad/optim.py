@@ -7,8 +7,9 @@ In the formulas g is the gradient of the loss, w a weight or a bias, t the step 
 
 Adam, AdamW and RMSprop are right for any |g| that the dtype holds, up to a factor of 2^7 below its largest number and
 down to its smallest normal one, below which g itself counts as 0: no square leaves the range. In float32 a root of v
-that a constant g has left nearly at rest may stay 2^-23 / (1 - beta2) of itself away from it: 1e-4 for 0.999. SGD's
-buffer is a plain average, and 0 below the smallest normal number.
+that a constant g has left nearly at rest may stay 3 * 2^-24 / (1 - beta2) of itself away from it, where each step moves
+it by less than its roundings do: 1.8e-4 for 0.999 after some ten thousand steps. SGD's buffer is a plain average, and 0
+below the smallest normal number.
 """
 
 from dataclasses import dataclass

@@ -296,7 +296,8 @@ def _rmsprop(options: RMSprop, w: Array, g: Array, state: State) -> tuple[Array,
     c = state.mean
     if options.centered:  # v - c^2 of PyTorch's averages, which would cancel
         v = options.alpha * (state.square + (1.0 - options.alpha) * (g - c) ** 2)
-        c = c + (1.0 - options.alpha) * (g - c)
+        moved = c + (1.0 - options.alpha) * (g - c)
+        c = np.where(moved == c, np.nextafter(c, g), moved)  # a constant g is its own average in the end
     else:
         v = options.alpha * state.square + (1.0 - options.alpha) * g**2
     b = options.momentum * state.momentum + g / (np.sqrt(v) + options.eps)
