@@ -79,6 +79,18 @@ def test_a_network_too_large_for_the_machine_is_told_in_bytes():
         fg.init.initialise("zeros", 2**31 - 1, 2**31 - 1, rng=np.random.default_rng(0))
 
 
+def test_an_array_too_large_to_be_copied_is_named():
+    net, endless = fg.MLP([3, 2]), np.broadcast_to(0.5, (2**44, 3))
+    for name, call in (
+        ("X", lambda: net.forward(endless)),
+        ("X", lambda: net.fit(endless, Y, loss="mse")),
+        ("y", lambda: fg.losses.check_targets("mse", endless, 2**44, 3, "float64")),
+        ("dL_doutput", lambda: net.backward(endless[:, :2])),
+    ):
+        with pytest.raises(MemoryError, match=rf"^{name}: got shape \(17592186044416, .\), for a copy of which"):
+            call()
+
+
 @pytest.mark.parametrize("value", [np.True_, np.False_, True, False])
 def test_numpys_booleans_are_booleans(value):
     rmsprop = fg.RMSprop(centered=value)

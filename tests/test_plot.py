@@ -1,5 +1,6 @@
 """The heat map: panels, shared scale, the colours of zeros and of what is not finite, and what is refused."""
 
+import io
 import re
 import subprocess
 import sys
@@ -261,6 +262,21 @@ def test_steps_and_layers_are_counted_in_whole_numbers(steps, layers):
         ticks = [tick for tick in axis.get_ticklocs() if low <= tick <= high]
         assert ticks
         assert all(tick in range(count) for tick in ticks), ticks
+
+
+@pytest.mark.parametrize("title", ["$1 and $2", r"$\frac$", "a_b^c", 3, None])
+def test_a_title_is_drawn_as_it_stands(title):
+    figure = plot.gradient_flow({title: falling(3, 3, 1.0)})
+    (panel,) = heat_maps(figure)
+    figure.savefig(io.BytesIO())
+    assert panel.get_title(loc="left") == ("" if title is None else str(title))
+    assert not panel._left_title.get_parse_math()
+
+
+@pytest.mark.parametrize("title", ["\ud800", 10**5000], ids=["surrogate", "digits"])
+def test_a_title_that_is_no_text_is_refused(title):
+    with pytest.raises(ValueError, match=r"^histories: got the title .*, wants text that can be drawn$"):
+        plot.gradient_flow({title: falling(3, 3, 1.0)})
 
 
 def test_a_missing_matplotlib_is_named_with_its_extra(monkeypatch):

@@ -234,10 +234,13 @@ def float_dtype(name: str, value: npt.DTypeLike) -> np.dtype[Any]:
     return dtype
 
 
-def converted(array: Array, dtype: np.dtype[Any]) -> Array:
+def converted(name: str, array: Array, dtype: np.dtype[Any]) -> Array:
     """Return `array` as C-contiguous, aligned `dtype`, itself where it is that; overflow gives inf, silently."""
-    with np.errstate(over="ignore", under="ignore"):
-        return np.require(array, dtype, ["C", "A"])
+    try:
+        with np.errstate(over="ignore", under="ignore"):
+            return np.require(array, dtype, ["C", "A"])
+    except MemoryError as error:
+        raise MemoryError(f"{name}: got shape {array.shape}, for a copy of which there is no memory") from error
 
 
 def require_entries(name: str, matrix: Array, given: Array, good: Callable[[Array], Array], wants: str) -> None:

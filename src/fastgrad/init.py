@@ -293,7 +293,7 @@ def initialise(
     drawn = _checks.real_array(label, rule(rng, shape) if callable(rule) else rule)
     if drawn.shape != shape:
         raise ValueError(f"{label}: got shape {drawn.shape}, wants (fan_in, fan_out) = {shape}")
-    weights = _checks.converted(drawn, wanted)
+    weights = _checks.converted(label, drawn, wanted)
     _checks.require_entries(label, weights, drawn, np.isfinite, f"a value finite in {wanted}")
     return weights.copy() if np.shares_memory(weights, drawn) else weights
 

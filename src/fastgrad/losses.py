@@ -263,7 +263,7 @@ def _labels(given: npt.NDArray[Any], n_samples: int, n_classes: int) -> npt.NDAr
 
 def _matrix(name: str, given: npt.NDArray[Any], dtype: npt.DTypeLike, check_finite: bool) -> npt.NDArray[Any]:
     wanted = _checks.float_dtype("dtype", dtype)
-    matrix = _checks.converted(given, wanted)
+    matrix = _checks.converted(name, given, wanted)
     if check_finite:
         _checks.require_entries(name, matrix, given, np.isfinite, f"a value finite in {wanted}")
     return matrix

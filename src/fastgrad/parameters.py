@@ -54,7 +54,7 @@ class Parameters(Sequence[Array]):
         given = _checks.real_array(label, value)
         if given.shape != shape:
             raise ValueError(f"{label}: got shape {given.shape}, wants {shape}")
-        array = _checks.converted(given, self._dtype)
+        array = _checks.converted(label, given, self._dtype)
         rows = array.reshape(-1, shape[-1])
         _checks.require_entries(label, rows, given, np.isfinite, f"a value finite in {self._dtype}")
         self._set(number, array)

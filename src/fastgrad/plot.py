@@ -39,7 +39,7 @@ def gradient_flow(
     Parameters
     ----------
     histories : History, Record (what `fastgrad.telemetry.load` gives) or mapping from title to one of these
-        One panel each, in the mapping's order.
+        One panel each, in the mapping's order. A "$" in a title is a "$".
     statistic : str
         One of `fastgrad.telemetry.STATISTICS`; log10 of its magnitude is drawn.
     path : path-like, optional
@@ -61,7 +61,7 @@ def gradient_flow(
     KeyError
         Unknown statistic.
     TypeError, ValueError
-        `histories` is none of these, is empty, or holds one whose telemetry has no steps.
+        `histories` is none of these, is empty, or holds one whose telemetry has no steps or whose title is no text.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def gradient_flow(
     panels = [figure.add_subplot(rows, columns, 1 + index) for index in range(len(runs))]
     scale = _shared_scale(list(magnitudes.values()))
     for panel, title in zip(panels, runs, strict=True):
-        panel.set_title(title, loc="left")
+        panel.set_title(title, loc="left", parse_math=False)
         panel.set_xlabel("step\n(a line more)")
     for panel in panels[::columns]:
         panel.set_ylabel("layer")
@@ -111,6 +111,7 @@ def _checked(histories: Mapping[str, History | Record] | History | Record) -> Ma
         raise ValueError("histories: got an empty mapping, wants at least one History")
     records = {title: run.telemetry if isinstance(run, History) else run for title, run in runs.items()}
     for title, record in records.items():
+        _require_text(title)
         if not isinstance(record, Record):
             raise TypeError(
                 f"histories[{_checks.shown(title)}]: got {type(record).__name__}, wants a History or a Record"
@@ -118,6 +119,13 @@ def _checked(histories: Mapping[str, History | Record] | History | Record) -> Ma
         if len(record) == 0:
             raise ValueError(f"histories[{_checks.shown(title)}]: got no steps with telemetry, wants at least one")
     return records
+
+
+def _require_text(title: object) -> None:
+    try:
+        str(title).encode()
+    except Exception as error:  # whatever its __str__ raises
+        raise ValueError(f"histories: got the title {_checks.shown(title)}, wants text that can be drawn") from error
 
 
 def _shared_scale(magnitudes: list[Array]) -> "Normalize":

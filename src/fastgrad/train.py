@@ -88,7 +88,9 @@ class Trainer:
         telemetry: bool | Telemetry = True,
         check_finite: bool = True,
     ) -> None:
-        if not isinstance(getattr(net, "_network", None), _core.Network):
+        from fastgrad.network import MLP
+
+        if not isinstance(net, MLP):
             raise TypeError(f"net: got {type(net).__name__}, wants an MLP")
         self._net = net
         self._loss = losses.check_outputs(losses.check_loss(loss), net.sizes[-1], net.activations[-1])
