@@ -264,6 +264,7 @@ def test_a_run_that_hears_a_signal_leaves_trainer_history_and_file_in_step(tmp_p
             trainer._buffers.statistics[:8],
             0,
         )
+        trainer._plan.unrecorded = False
         assert done == 8
         disturbed(lambda: trainer._keep(got, start))
         assert len(got) in (8, 16)
