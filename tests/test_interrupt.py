@@ -165,7 +165,7 @@ def test_a_forward_pass_of_many_rows_can_be_interrupted():
 
 
 @pytest.mark.parametrize("call", ["step", "run"])
-def test_a_handler_that_trains_does_not_get_into_the_record_of_the_run_it_interrupts(call):
+def test_a_handler_that_trains_does_not_get_into_the_record_of_the_run_it_interrupts(call, monkeypatch):
     """It comes right after the engine's steps, where signals are heard; elsewhere it may."""
     X, y = np.zeros((30_000, 1), np.float32), np.arange(30_000, dtype=np.float32)[:, np.newaxis]
     trainer = fg.Trainer(fg.MLP([1, 1], init="zeros"), "mae", fg.SGD(lr=0.0))
@@ -186,9 +186,9 @@ def test_a_handler_that_trains_does_not_get_into_the_record_of_the_run_it_interr
                 told.append(str(error))
             return done
 
-    trainer._plan = Interrupted()
+    monkeypatch.setattr(trainer, "_plan", Interrupted())
     history = trainer.run(X, y, steps=30_000, batch_size=1, shuffle=False)
     np.testing.assert_array_equal(history.loss, y[:, 0])
     assert told[0].startswith("trainer: got a call in the midst of its own run")
-    trainer._plan = engine
+    monkeypatch.undo()
     assert trainer.step(X[:2], y[:2]) == 0.5
