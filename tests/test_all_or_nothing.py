@@ -4,13 +4,14 @@ A record and a history are compared with ones that were never disturbed. Memory 
 signal comes at each line in turn.
 """
 
+import dis
 import sys
 
 import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad import _ring, _rows, _stream, history, telemetry, train
+from fastgrad import _piece, _ring, _rows, _stream, history, passes, telemetry, train
 from fastgrad._piece import Start
 from fastgrad.history import History
 from fastgrad.telemetry import RECORD, Record, Telemetry
@@ -206,9 +207,12 @@ def data():
     return rng.standard_normal((64, 4)), rng.standard_normal((64, 2))
 
 
+def network():
+    return fg.MLP([4, 3, 2], activation="tanh", seed=3)
+
+
 def trainer_to(path, **how):
-    net = fg.MLP([4, 3, 2], activation="tanh", seed=3)
-    return fg.Trainer(net, "mse", fg.SGD(lr=0.01), telemetry=Telemetry(file=path, **how))
+    return fg.Trainer(network(), "mse", fg.SGD(lr=0.01), telemetry=Telemetry(file=path, **how))
 
 
 @pytest.mark.parametrize("how", [{}, {"keep": 8, "every": 3}])
@@ -264,6 +268,7 @@ def test_a_run_that_hears_a_signal_leaves_trainer_history_and_file_in_step(tmp_p
             trainer._buffers.statistics[:8],
             0,
         )
+        trainer._plan.unrecorded = False
         assert done == 8
         disturbed(lambda: trainer._keep(got, start))
         assert len(got) in (8, 16)
@@ -278,6 +283,77 @@ def test_a_run_that_hears_a_signal_leaves_trainer_history_and_file_in_step(tmp_p
         assert trainer.stats.step == 63
 
     assert at_every_line(attempt) > 30
+
+
+class TwoAtATime:
+    """A plan whose calls end after two steps, as after 50 ms."""
+
+    def __init__(self, plan):
+        self.__dict__["plan"] = plan
+
+    def __getattr__(self, name):
+        return getattr(self.plan, name)
+
+    def __setattr__(self, name, value):
+        setattr(self.plan, name, value)
+
+    def steps(self, X, y, order, batch_size, loss, state, liveness, losses, statistics, first, flat):
+        most = min(first + 2, len(losses))
+        kept = losses[:most], None if statistics is None else statistics[:most]
+        return self.plan.steps(X, y, order[: most * batch_size], batch_size, loss, state, liveness, *kept, first, flat)
+
+
+SIGNALS_ARE_HEARD_AFTER = {dis.opmap.get(name) for name in ("CALL", "CALL_FUNCTION_EX", "JUMP_BACKWARD", "RESUME")}
+
+
+def interrupt_at(at, sources, counted):
+    """Return what to trace with: it raises KeyboardInterrupt at the `at`-th place where a handler may run."""
+    before = {}
+
+    def trace(frame, event, _):
+        if frame.f_code.co_filename not in sources:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            last, before[frame] = before.get(frame), frame.f_code.co_code[frame.f_lasti]
+            counted[0] += last in SIGNALS_ARE_HEARD_AFTER
+            if counted[0] == at and last in SIGNALS_ARE_HEARD_AFTER:
+                raise KeyboardInterrupt
+        return trace
+
+    return trace
+
+
+@pytest.mark.parametrize("how", [None, {"keep": 8, "every": 3}])
+def test_a_run_that_hears_a_signal_at_any_bytecode_goes_on_with_the_next_step(tmp_path, monkeypatch, how):
+    sources, counted, at = {module.__file__ for module in (train, passes, _piece, history)}, [0], 0
+    wants, seen = History(LAYERS), set()
+    fg.Trainer(network(), "mse", fg.SGD(lr=0.01), telemetry=Telemetry(**how or {}) if how else False).run(
+        *data(), steps=20, batch_size=9, history=wants
+    )
+    while counted[0] >= at:
+        at, counted[0] = at + 1, 0
+        path, got = tmp_path / f"{at}.npz", History(LAYERS)
+        record = Telemetry(file=path, **how) if how else False
+        trainer = fg.Trainer(network(), "mse", fg.SGD(lr=0.01), telemetry=record)
+        monkeypatch.setattr(trainer, "_plan", TwoAtATime(trainer._plan))
+        trainer.run(*data(), steps=5, batch_size=9, history=got)
+        calm = sys.gettrace()
+        sys.settrace(interrupt_at(at, sources, counted))
+        try:
+            trainer.run(*data(), steps=9, batch_size=9, history=got)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(calm)
+        assert trainer.steps == len(got)
+        seen.add(trainer.steps)
+        trainer.run(*data(), steps=20 - trainer.steps, batch_size=9, history=got)
+        assert_same(got, wants)
+        if how:
+            assert telemetry.load(path).steps.tolist() == list(range(0, 20, 3))
+    assert seen >= {5, 7, 8, 10, 12, 14}
+    assert at > 100
 
 
 @pytest.mark.parametrize("first", [-1, 4, 10**30])

@@ -160,11 +160,12 @@ class Looking:
 
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("method", ["step", "run"])
-def test_a_copy_that_has_a_step_predicts_as_the_network_does_after_it(method, flat):
+def test_a_copy_that_has_a_step_predicts_as_the_network_does_after_it(method, flat, monkeypatch):
     net = fg.MLP([2, 1], seed=1)
     X, y = np.ones((4, 2), np.float32), np.ones(4 if flat else (4, 1), np.float32)
     trainer = fg.Trainer(net, "mse", "sgd")
-    trainer._plan = looking = Looking(trainer)
+    looking = Looking(trainer)
+    monkeypatch.setattr(trainer, "_plan", looking)
     trainer.run(X, y, steps=1) if method == "run" else trainer.step(X, y)
     np.testing.assert_array_equal(looking.copies[-1].predict(X), net.predict(X))
     assert net.predict(X).shape == y.shape

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from fastgrad import telemetry
+from fastgrad import layer_stats, telemetry
 from fastgrad.history import Epoch, History
 from fastgrad.telemetry import MEANINGS, RECORD, SCALED, STATISTICS, LayerStats, Record
 
@@ -249,7 +249,7 @@ def test_a_pickle_of_other_statistics_is_refused(names, monkeypatch):
     with pytest.raises(ValueError, match=r"record: got one of another version, of statistics .*; wants act_mean, act_"):
         pickle.loads(kept)
     kept = pickle.dumps(stats)
-    monkeypatch.setattr(telemetry, "RECORD", (*RECORD, "more"))
+    monkeypatch.setattr(layer_stats, "RECORD", (*RECORD, "more"))
     with pytest.raises(ValueError, match=r"values: got shape \(\d+, 5\), wants \(\d+, layers\)"):
         pickle.loads(kept)
 

@@ -75,6 +75,7 @@ class Liveness:
 
 class Plan:
     network: Network
+    unrecorded: bool
     rows: int
     def __init__(
         self, network: Network, capacity: int, mode: Literal["inference", "training", "gradients"]

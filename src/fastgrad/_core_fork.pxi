@@ -31,10 +31,12 @@ cdef class Forks:
             del self.begun[me]
 
     def after_in_child(self):
-        cdef list mine = self.begun[PyThread_get_thread_ident()]
+        cdef unsigned long me = PyThread_get_thread_ident()
+        cdef list mine = self.begun[me]
         cdef set entered = {id(network) for network in mine[len(mine) - 1]}
         cdef Lock lock
         cdef Network network
+        self.begun = {me: mine}
         for lock in living(LOCKS):
             lock.outlive_others()
         for network in living(NETWORKS):

@@ -17,6 +17,7 @@ cdef class Plan:
     cdef int64_t capacity
     cdef int threads, forks
     cdef fg_plan_mode mode
+    cdef public bint unrecorded  # there are steps that the caller has still to record; until then none are done
     cdef readonly int64_t rows  # of the last forward pass
     cdef readonly tuple culprit  # of the last refused step: layer and tensor that first left the range, count, sample
 
@@ -37,6 +38,9 @@ cdef class Plan:
         return 0
 
     cdef int require_own(self, Optimizer optimizer, Liveness liveness) except -1:
+        if self.unrecorded:
+            raise RuntimeError("trainer: got a call in the midst of its own run, as by the handler of a signal, wants "
+                               "that to be over")
         if optimizer.network is not self.network:
             raise ValueError("optimizer: belongs to another network")
         if liveness is not None and liveness.network is not self.network:
@@ -201,6 +205,7 @@ cdef class Plan:
             self.rows = batch.rows
             if done > first:
                 self.network.was_trained(loss, kind, flat)
+                self.unrecorded = True
             if status != FG_OK:
                 self.accuse(&batch)
         return done

@@ -380,9 +380,8 @@ class MLP:
         options = {"sizes": self.sizes, "dtype": self.dtype, "seed": self.seed, "bias": bool(self.biases)}
         options |= {"activation": self.activations[:-1], "output_activation": self.activations[-1]}
         with self._network:
-            trained = {"_trained_loss": self._network.trained_loss, "_trained_flat": self._network.trained_flat}
-            trained |= {"_trainers": self._trainers}
-            trained |= {name: value for name, value in vars(self).items() if name not in self._own}
+            trained = {name: value for name, value in vars(self).items() if name not in self._own - {"_trainers"}}
+            trained |= {"_trained_loss": self._network.trained_loss, "_trained_flat": self._network.trained_flat}
             return {"options": options, "weights": self.weights[:], "biases": self.biases[:], "trained": trained}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

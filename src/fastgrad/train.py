@@ -378,6 +378,8 @@ class Trainer:
                 except BaseException:  # a signal may have come anywhere, in the midst of this too
                     self._keep(history, start)
                     raise
+                finally:
+                    self._plan.unrecorded = False
             if done == start.of_piece:
                 raise self._divergence(float(values[done]), history)
         if self._file is not None:
