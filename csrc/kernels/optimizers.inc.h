@@ -15,7 +15,7 @@
 #define LEAST_UNIT 0x00800000
 #define UNIT_AND_INVERSE 0x7f000000
 #define ONE_IN_BITS 0x3f800000
-#define LEAST_RATIO 0x1p-96f
+#define LEAST_RATIO 0x1p-116f
 #define LIFT 0x1p56f
 #define LAST_BIT 0x1.8p-24f
 #else
