@@ -206,8 +206,8 @@ def public_callables():
 
     for kind in REACHED:
         add_class(kind)
-    for module in MODULES:
-        module = importlib.import_module(module if module == "fastgrad" else f"fastgrad.{module}")
+    for module_name in MODULES:
+        module = importlib.import_module(module_name if module_name == "fastgrad" else f"fastgrad.{module_name}")
         for name in getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]:
             member = getattr(module, name)
             if inspect.isclass(member) and member.__module__.startswith("fastgrad."):

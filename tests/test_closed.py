@@ -5,6 +5,7 @@ import inspect
 import pickle
 import types
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,8 +61,8 @@ def public_classes():
     modules = [thing for thing in things if isinstance(thing, types.ModuleType) and thing is not fg.reference]
     things += [thing for module in modules for name, thing in vars(module).items() if not name.startswith("_")]
     classes = {thing for thing in things if inspect.isclass(thing) and not issubclass(thing, BaseException)}
-    modules = {kind: kind.__module__.split(".") for kind in classes}
-    return {kind for kind, path in modules.items() if path[0] == "fastgrad" and not path[-1].startswith("_")}
+    paths = {kind: kind.__module__.split(".") for kind in classes}
+    return {kind for kind, path in paths.items() if path[0] == "fastgrad" and not path[-1].startswith("_")}
 
 
 def test_every_public_class_has_an_example():
@@ -134,7 +135,8 @@ class OwnAdam(fg.Adam):
 
 
 def test_a_subclass_may_have_attributes_of_its_own():
-    net, optimizer = OwnNetwork([3, 4, 2]), OwnAdam(lr=0.1)
+    net: Any = OwnNetwork([3, 4, 2])
+    optimizer: Any = OwnAdam(lr=0.1)
     net.more = optimizer.more = 1
     assert (net.label, net.more, optimizer.more) == ("mine", 1, 1)
     del net.more, optimizer.more
@@ -149,11 +151,10 @@ def test_a_subclass_may_have_attributes_of_its_own():
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
 def test_a_copy_of_a_subclass_has_its_attributes(duplicate):
-    net = OwnNetwork([3, 4, 2], seed=5)
+    net: Any = OwnNetwork([3, 4, 2], seed=5)
     net.label, net.notes = "other", ["a"]
     twin = duplicate(net)
-    assert type(twin) is OwnNetwork
-    assert (twin.label, twin.notes, twin.seed) == ("other", ["a"], 5)
+    assert (type(twin), twin.label, twin.notes, twin.seed) == (OwnNetwork, "other", ["a"], 5)
     np.testing.assert_array_equal(twin.weights[0], net.weights[0])
 
 

@@ -7,6 +7,7 @@ import contextlib
 import signal
 import threading
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,7 +131,7 @@ def test_the_history_of_an_interrupted_fit_is_kept_and_told(delay):
     assert net.history is None
     with interrupt(delay, lambda: net.history) as caught:
         net.fit(X, y, loss="mse", optimizer=fg.SGD(lr=1e-3), epochs=10**9)
-    history = net.history
+    history: Any = net.history
     steps, epochs = len(history), len(history.epochs)
     assert epochs in (steps // 125, steps // 125 - 1)  # an epoch of which no more than its entry was missing
     assert f"steps {steps}, epochs {epochs}. It is kept, by fit as net.history" in caught.value.__notes__[0]

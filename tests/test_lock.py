@@ -39,7 +39,13 @@ class Holder:
 def is_free(lock):
     """Whether another thread can enter."""
     found = []
-    thread = threading.Thread(target=lambda: found.append(lock.acquire(0.0)) or (found[0] and lock.release()))
+
+    def enter():
+        found.append(lock.acquire(0.0))
+        if found[0]:
+            lock.release()
+
+    thread = threading.Thread(target=enter)
     thread.start()
     thread.join(SECONDS)
     return found[0]

@@ -315,7 +315,7 @@ def test_where_there_are_no_locks_a_file_is_written_without(tmp_path, monkeypatc
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(_owner.fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     trainer_to(tmp_path / "run.npz").run(*data(), steps=3)
     assert len(telemetry.load(tmp_path / "run.npz")) == 3
 

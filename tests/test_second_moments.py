@@ -27,7 +27,7 @@ OPTIMIZERS = (
     fg.RMSprop(centered=True, alpha=0.95),
     fg.RMSprop(centered=True, momentum=0.9, eps=1e-15),
 )
-OF_SHORT_MEMORY = fg.RMSprop(centered=True, alpha=0.5, eps=1e-15)  # of a constant g 2^-100 g is left, and in the end eps
+OF_SHORT_MEMORY = fg.RMSprop(centered=True, alpha=0.5, eps=1e-15)  # of a constant g 2^-100 g is left, and then eps
 
 
 def increments(optimizer, gradients):
@@ -96,7 +96,7 @@ def assert_follows(got, wanted, tolerance):
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", ["random", "constant", "alternating", "drop", "spike"])
-@pytest.mark.parametrize("optimizer", (*OPTIMIZERS, OF_SHORT_MEMORY), ids=str)
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, OF_SHORT_MEMORY], ids=str)
 def test_two_hundred_steps_on_gradients_of_any_size(optimizer, kind, dtype, isa):
     gradients = of_any_size(kind, SIZES[dtype], 200, dtype)
     wanted = increments(optimizer, gradients)

@@ -10,8 +10,8 @@ from support import DTYPES, ISAS, draw_case, parameters, same_bits, single
 
 import fastgrad as fg
 from fastgrad import _core, reference
+from fastgrad._ring import RING
 from fastgrad.telemetry import STATISTICS
-from fastgrad.train import RING
 
 TOLERANCE = 1e-6
 OPTIMIZERS = [

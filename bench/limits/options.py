@@ -11,7 +11,7 @@ from limits import medians, overhead_of, training_step
 SHAPE = "64x10x64"
 WANTED = 1.05
 SMALLEST = 2.0**-126
-GRIDS = {
+GRIDS: dict[type[fg.optim.Optimizer], dict[str, tuple]] = {
     fg.SGD: {"momentum": (0.9, 0.9999), "weight_decay": (0.0, 1e-4)},
     fg.Adam: {"betas": ((0.9, 0.999), (0.0, 0.0), (0.9999, 0.9999)), "eps": (1e-10, SMALLEST)},
     fg.AdamW: {"eps": (1e-8, SMALLEST), "weight_decay": (0.0, 1.0)},
