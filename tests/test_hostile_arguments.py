@@ -229,12 +229,18 @@ def test_hostile_options(option, folder, monkeypatch, capsys):
         assert os.listdir(".") == ["whole.npz"], label
 
 
-@pytest.mark.parametrize("variable", ["FASTGRAD_ISA", "FASTGRAD_NUM_THREADS", "OMP_NUM_THREADS"])
-def test_hostile_environment(variable, monkeypatch):
-    threads = fg.get_num_threads()
+def test_hostile_environment(monkeypatch):
+    threads, best = fg.get_num_threads(), fg.cpu_info()["isas"][-1]
     for label, text in TEXTS.items():
-        monkeypatch.setattr(os, "environ", {variable: text})
-        with contextlib.nullcontext() if not text else pytest.warns(RuntimeWarning, match=f"{variable}: got '"):
-            assert config._isa_from_environment() == fg.cpu_info()["isas"][-1], label
+        given = bool(text.strip())
+        monkeypatch.setattr(os, "environ", {"FASTGRAD_ISA": text})
+        with pytest.warns(RuntimeWarning, match="FASTGRAD_ISA: got '") if given else contextlib.nullcontext():
+            assert config._isa_from_environment() == best, label
+        monkeypatch.setattr(os, "environ", {"FASTGRAD_NUM_THREADS": text})
+        with pytest.raises(ValueError, match="FASTGRAD_NUM_THREADS: got '") if given else contextlib.nullcontext():
             config._threads_from_environment()
         assert fg.get_num_threads() == threads, label
+        monkeypatch.setattr(os, "environ", {"OMP_NUM_THREADS": text})
+        config._threads_from_environment()
+        assert fg.get_num_threads() in (threads, 256), label
+        fg.set_num_threads(threads)

@@ -1,8 +1,9 @@
 """The machine and the process: which instruction set the kernels use, and how many threads.
 
 Environment, read once at import: FASTGRAD_ISA (may only lower what the machine has), FASTGRAD_NUM_THREADS, then
-OMP_NUM_THREADS. Empty ones count as unset, and so, after a RuntimeWarning, do those that cannot be honoured: one job's
-script may run on many machines, and none of them is to fail for it.
+OMP_NUM_THREADS. Empty ones count as unset. An instruction set that is not to be had gives a RuntimeWarning and the
+best there is: one job's script may run on many machines, and none of them is to fail for it. What is no number of
+threads is an error where it was meant for us; OMP_NUM_THREADS was set for others.
 """
 
 import os
@@ -15,7 +16,7 @@ from typing import TypedDict
 from fastgrad import _checks, _core
 
 _MOST_THREADS = 256
-_LONGEST_NUMBER = 9  # digits, leading zeros included
+_LONGEST_NUMBER = 9  # digits: whatever has more is too large
 
 
 class CpuInfo(TypedDict):
@@ -34,7 +35,8 @@ def _isa_from_environment() -> str:
     name = given.strip().lower() or known[-1]
     if name in known:
         return name
-    _warn_of("FASTGRAD_ISA", given, f"one of {', '.join(known)} on this machine; uses {known[-1]}")
+    wants = f"one of {', '.join(known)} on this machine; uses {known[-1]}"
+    warnings.warn(f"FASTGRAD_ISA: got {_checks.shown(given)}, wants {wants}", RuntimeWarning, stacklevel=2)
     return known[-1]
 
 
@@ -42,16 +44,14 @@ def _threads_from_environment() -> None:
     for name in ("FASTGRAD_NUM_THREADS", "OMP_NUM_THREADS"):
         given = os.environ.get(name, "")
         first = given.split(",")[0].strip()  # OpenMP allows one number for each nesting level
-        number = int(first) if first.isdecimal() and len(first) <= _LONGEST_NUMBER else 0
-        if 1 <= number <= _MOST_THREADS:
-            _core.set_threads(number)
+        if not first:
+            continue
+        number = int(first.lstrip("0")[:_LONGEST_NUMBER] or 0) if first.isdecimal() else 0
+        if name == "FASTGRAD_NUM_THREADS" and not 1 <= number <= _MOST_THREADS:
+            raise ValueError(f"{name}: got {_checks.shown(given)}, wants a whole number, 1 to {_MOST_THREADS}")
+        if number >= 1:
+            _core.set_threads(min(number, _MOST_THREADS))
             return
-        if first:
-            _warn_of(name, given, f"a whole number, 1 to {_MOST_THREADS}; counts as unset")
-
-
-def _warn_of(name: str, given: str, wants: str) -> None:
-    warnings.warn(f"{name}: got {_checks.shown(given)}, wants {wants}", RuntimeWarning, stacklevel=3)
 
 
 _highest = _isa_from_environment()
