@@ -17,9 +17,8 @@ static inline void norm_add_rows(norm_tally *t, const void *at, int rows, int ve
 
 /* Updates `rows` rows of the weights from element `at` on, or only tries to; the increments replace the gradients. */
 ALWAYS_INLINE void apply_update(increment_function increment, const int states, const int trial,
-                                const struct fg_linear_backward_weights_args *p, int64_t at, int rows, vec *gradient,
-                                update_tallies *t) {
-    const update_terms terms = broadcast_terms(p->update);
+                                const struct fg_linear_backward_weights_args *p, const update_terms *terms, int64_t at,
+                                int rows, vec *gradient, update_tallies *t) {
     const int vecs = rows * p->vecs;
     real *const weights = (real *)p->weights + at, *state[FG_MAX_STATES];
     vec not_finite = v_zero();
@@ -30,7 +29,7 @@ ALWAYS_INLINE void apply_update(increment_function increment, const int states, 
         vec s[FG_MAX_STATES], added;
         for (int j = 0; j < states; j++)
             s[j] = v_load(state[j] + i * LANES);
-        gradient[i] = added = increment(&terms, gradient[i], old, s);
+        gradient[i] = added = increment(terms, gradient[i], old, s);
         if (trial) {
             not_finite = not_finite + finite_or_nan(old + added);
             for (int j = 0; j < states; j++)
@@ -46,16 +45,18 @@ ALWAYS_INLINE void apply_update(increment_function increment, const int states, 
         tally_add(&t->not_finite, not_finite);
 }
 
-typedef void update_function(const struct fg_linear_backward_weights_args *, int64_t at, int rows, vec *gradient,
-                             update_tallies *);
+typedef void update_function(const struct fg_linear_backward_weights_args *, const update_terms *, int64_t at, int rows,
+                             vec *gradient, update_tallies *);
 #define FG_OPTIMIZER(name, states)                                                                                     \
-    static __attribute__((noinline)) void update_##name(const struct fg_linear_backward_weights_args *p, int64_t at,   \
-                                                        int rows, vec *gradient, update_tallies *t) {                  \
-        apply_update(increment_##name, states, 0, p, at, rows, gradient, t);                                           \
+    static __attribute__((noinline)) void update_##name(const struct fg_linear_backward_weights_args *p,               \
+                                                        const update_terms *terms, int64_t at, int rows,               \
+                                                        vec *gradient, update_tallies *t) {                            \
+        apply_update(increment_##name, states, 0, p, terms, at, rows, gradient, t);                                    \
     }                                                                                                                  \
-    static __attribute__((noinline)) void try_##name(const struct fg_linear_backward_weights_args *p, int64_t at,      \
-                                                     int rows, vec *gradient, update_tallies *t) {                     \
-        apply_update(increment_##name, states, 1, p, at, rows, gradient, t);                                           \
+    static __attribute__((noinline)) void try_##name(const struct fg_linear_backward_weights_args *p,                  \
+                                                     const update_terms *terms, int64_t at, int rows, vec *gradient,   \
+                                                     update_tallies *t) {                                              \
+        apply_update(increment_##name, states, 1, p, terms, at, rows, gradient, t);                                    \
     }
 #include "../optimizers.def"
 #undef FG_OPTIMIZER
@@ -67,7 +68,8 @@ static update_function *const update_functions[FG_OPTIMIZERS][2] = {
 };
 
 static __attribute__((noinline)) void finish_backward_weights(const struct fg_linear_backward_weights_args *p,
-                                                              int64_t row, int rows, vec *tile, update_tallies *t) {
+                                                              const update_terms *terms, int64_t row, int rows,
+                                                              vec *tile, update_tallies *t) {
     const int64_t at = row * p->vecs * LANES;
     if (p->measured) {
         norm_add_rows(&t->gradient, tile, rows, p->vecs);
@@ -81,12 +83,12 @@ static __attribute__((noinline)) void finish_backward_weights(const struct fg_li
     if (p->exponent)
         multiply_by_power((real *)tile, rows * p->vecs * LANES, p->exponent);
     if (p->update)
-        update_functions[p->update->kind][p->trial](p, at, rows, tile, t);
+        update_functions[p->update->kind][p->trial](p, terms, at, rows, tile, t);
 }
 
 ALWAYS_INLINE void backward_weights_tile(const int height, const int vecs, int64_t row, pass now,
-                                         const struct fg_linear_backward_weights_args *p, vec *unit, batch_sum *sums,
-                                         update_tallies *t) {
+                                         const struct fg_linear_backward_weights_args *p, const update_terms *terms,
+                                         vec *unit, batch_sum *sums, update_tallies *t) {
     vec *const tile = tile_of(unit, row * vecs, now);
     const real *const input = (const real *)p->input + now.first * p->input_stride;
     const real *const delta = (const real *)p->delta + now.first * p->delta_stride;
@@ -95,25 +97,28 @@ ALWAYS_INLINE void backward_weights_tile(const int height, const int vecs, int64
     if (!is_single_chain(p->depth) && ends_chain(now))
         add_chain(tile, sums + row * vecs, height * vecs, now.first < FG_CHAIN_ROWS);
     if (now.last)
-        finish_backward_weights(p, row, height, tile, t);
+        finish_backward_weights(p, terms, row, height, tile, t);
 }
 
 #define DEFINE_BACKWARD_WEIGHTS(vecs)                                                                                  \
-    static void backward_weights_panel_##vecs(const struct fg_linear_backward_weights_args *p, update_tallies *t) {    \
+    static void backward_weights_panel_##vecs(const struct fg_linear_backward_weights_args *p,                         \
+                                              const update_terms *terms, update_tallies *t) {                          \
         vec unit[FG_WEIGHT_BLOCK * vecs];                                                                              \
         batch_sum sums[FG_WEIGHT_BLOCK * vecs];                                                                        \
-        FOR_EACH_PASS(vecs, p->rows, p->depth, longest_pass(p->depth), backward_weights_tile, p, unit, sums, t);       \
+        FOR_EACH_PASS(vecs, p->rows, p->depth, longest_pass(p->depth), backward_weights_tile, p, terms, unit, sums,    \
+                      t);                                                                                              \
     }
 DEFINE_PANEL_WIDTHS(DEFINE_BACKWARD_WEIGHTS)
 
 static void linear_backward_weights(const struct fg_linear_backward_weights_args *p) {
+    const update_terms terms = p->update ? broadcast_terms(p->update) : (update_terms){0};
     update_tallies t;
     norm_clear(&t.gradient);
     norm_clear(&t.weight);
     norm_clear(&t.update);
     tally_clear(&t.not_finite);
     t.largest_gradient = v_zero();
-    FOR_PANEL_WIDTH(p->vecs, backward_weights_panel, p, &t);
+    FOR_PANEL_WIDTH(p->vecs, backward_weights_panel, p, &terms, &t);
     if (p->measured) {
         p->sums[FG_NORM_OF_GRADIENT] = norm_total(&t.gradient);
         p->sums[FG_LARGEST_GRADIENT] = (double)v_max_lane(t.largest_gradient);

@@ -299,8 +299,7 @@ class MLP:
         ValueError, TypeError
             Bad data.
         """
-        loss = losses.check_loss(loss)
-        losses.check_outputs(loss, self.sizes[-1])
+        loss = losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
         inputs, targets = self._checked(X, y, loss)
         with self._network:
             self._can_backward = False
@@ -309,8 +308,7 @@ class MLP:
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
         """Return the loss of X and y as one batch, changing nothing; arguments and errors as in `gradients`."""
-        loss = losses.check_loss(loss)
-        losses.check_outputs(loss, self.sizes[-1])
+        loss = losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
         return chunks.mean_loss(self._losses, *self._checked(X, y, loss), loss)
 
     def predict(self, X: npt.ArrayLike) -> Array:
@@ -331,9 +329,9 @@ class MLP:
         ValueError
             Bad data, or the outputs of a row tell nothing, because the signal left the range within a layer.
         """
-        kind = self._trained("predict")
+        kind, flat = self._trained("predict")
         told = inference.told(self._inference, checked_inputs(self._network, X), kind)
-        return told[:, 0] if self._network.trained_flat else told
+        return told[:, 0] if flat else told
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Return probabilities, after training with "cross_entropy" or "binary_cross_entropy".
@@ -352,11 +350,11 @@ class MLP:
         ValueError
             It was trained with a loss that knows no probabilities, or a row tells nothing, as in `predict`.
         """
-        kind = self._trained("predict_proba")
+        kind, flat = self._trained("predict_proba")
         if kind not in ("cross_entropy", "binary_cross_entropy"):
             raise ValueError(f"predict_proba: got a network trained with {kind!r}, wants a cross-entropy loss")
         probabilities = inference.probabilities(self._inference, checked_inputs(self._network, X), kind)
-        return probabilities[:, 0] if self._network.trained_flat else probabilities
+        return probabilities[:, 0] if flat else probabilities
 
     def summary(self) -> str:
         """Return a table of the layers: shape, activation, parameters, and the FLOPs of a training step per sample."""
@@ -366,10 +364,12 @@ class MLP:
         shape = "-".join(map(str, self.sizes)) if len(self.sizes) <= 8 else f"{len(self.sizes) - 1} layers"
         return f"MLP({shape}, {self.activations[0]}, {self.dtype}, {self.n_parameters:,} parameters)"
 
-    def _trained(self, method: str) -> str:
-        if self._network.trained_loss is None:
+    def _trained(self, method: str) -> tuple[str, bool]:
+        with self._network:
+            loss, flat = self._network.trained_loss, self._network.trained_flat
+        if loss is None:
             raise NotFittedError(f"{method}: got a network that has not been trained; call fit first, or use forward")
-        return self._network.trained_loss
+        return loss, flat
 
     def number(self, trainer: Trainer) -> None:
         """Have a Trainer take its number, which is that of its stream of random orders, before its first pass."""
