@@ -101,8 +101,9 @@ def test_a_picture_that_is_there_stays_until_the_new_one_is_drawn(tmp_path):
 
 @contextmanager
 def command(*arguments, **options):
-    """Start the command as a shell does, with buffered output; end it where the test does not."""
-    program = [sys.executable, "-c", "import sys; from fastgrad.cli import main; sys.exit(main())", *arguments]
+    """Start the command as a shell does in the foreground, with buffered output; end it where the test does not."""
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = [sys.executable, "-c", f"{hear}; import sys; from fastgrad.cli import main; sys.exit(main())", *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(program, env=environment, stderr=subprocess.PIPE, text=True, **options) as process:
         try:
