@@ -62,8 +62,8 @@ def largest_class(outputs: Array) -> npt.NDArray[np.int64]:
         Of a row an output is nan, or several share an infinite maximum.
     """
     top = outputs.max(axis=1)
-    infinite = np.isinf(top)
-    shared = infinite & ((outputs == top[:, np.newaxis]).sum(axis=1) > 1)
+    shared = np.isinf(top)
+    shared[shared] = (outputs[shared] == top[shared, np.newaxis]).sum(axis=1) > 1
     _require_rows(~(np.isnan(top) | shared), "outputs of which one is the largest")
     columns: npt.NDArray[np.int64] = outputs.argmax(axis=1)
     return columns
