@@ -67,9 +67,9 @@ static double backward_data(const subject *s) {
 static double backward_weights(const subject *s, const fg_optimizer *optimizer) {
     const struct fg_update update = fg_optimizer_next(optimizer);
     for (int l = 0; l < s->net->layers; l++) {
-        fg_ahead ahead = fg_backward_weights_ahead(s->plan, l);
+        fg_prefetch prefetch = fg_backward_weights_prefetch(s->plan, l);
         for (int64_t u = s->plan->first_unit[l]; u < s->plan->first_unit[l + 1]; u++)
-            fg_layer_backward_weights(s->plan, &s->plan->unit[u], &update, optimizer, 0, &ahead);
+            fg_layer_backward_weights(s->plan, &s->plan->unit[u], &update, optimizer, 0, &prefetch);
     }
     return flops_of(s, s->net->layers);
 }

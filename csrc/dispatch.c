@@ -25,7 +25,7 @@ const char *fg_isa_name(fg_isa isa) {
 
 const char *fg_activation_name(fg_activation activation) {
     static const char *const names[] = {
-#define FG_ACTIVATION(name, form, slope_below, steepest) #name,
+#define FG_ACTIVATION(name, form, derivative_below, steepest) #name,
 #include "activations.def"
 #undef FG_ACTIVATION
     };

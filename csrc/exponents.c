@@ -229,20 +229,21 @@ int fg_loss_exponent(const fg_plan *plan, const fg_batch *batch, fg_loss loss, i
 
 /* The mean |f'| of the layer whose output is `level`, as a power of two. Piecewise linear activations do not shrink a
  * whole block. */
-static int size_of_slope(const fg_plan *plan, int level, int64_t block) {
+static int size_of_derivative(const fg_plan *plan, int level, int64_t block) {
     const fg_layer *layer = level > 0 ? fg_layer_of(plan, level - 1) : NULL;
     double total = 0.0;
-    if (!layer || !layer->slope_stored)
+    if (!layer || !layer->derivative_stored)
         return 0;
     for (int64_t p = 0; p < layer->panels; p++)
-        total += ((const double *)
-                      plan->forward_sums[level - 1])[(p * plan->blocks + block) * FG_FORWARD_SUMS + FG_SUM_ABS_SLOPE];
+        total +=
+            ((const double *)
+                 plan->forward_sums[level - 1])[(p * plan->blocks + block) * FG_FORWARD_SUMS + FG_SUM_ABS_DERIVATIVE];
     return total > 0.0 ? size_of(total) - size_of((double)(fg_rows_in_block(plan, block) * layer->fan_out)) : 0;
 }
 
 /* All the way: the gradient may be as small as f' is. */
 int fg_output_delta_move(const fg_plan *plan, int64_t block) {
-    const int size = size_of_slope(plan, plan->net->layers, block), farthest = is_single(plan) ? 120 : 1000;
+    const int size = size_of_derivative(plan, plan->net->layers, block), farthest = is_single(plan) ? 120 : 1000;
     return size > -STEP ? 0 : -size < farthest ? -size : farthest;
 }
 
@@ -263,6 +264,6 @@ void fg_delta_moves(const fg_plan *plan, int level, fg_share share, int *moves) 
     for (int64_t b = 0; b < share.blocks; b++) {
         const int64_t block = share.first_block + b;
         const int norm = size_of_root(fg_delta_block_square(plan, level + 1, block));
-        moves[b] = move_for(plan, norm + gain + size_of_slope(plan, level, block) - aim);
+        moves[b] = move_for(plan, norm + gain + size_of_derivative(plan, level, block) - aim);
     }
 }

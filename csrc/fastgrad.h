@@ -17,7 +17,7 @@ typedef enum { FG_F32, FG_F64, FG_DTYPES } fg_dtype;
 typedef enum { FG_SCALAR, FG_AVX2, FG_AVX512, FG_ISAS } fg_isa;
 
 typedef enum {
-#define FG_ACTIVATION(name, form, slope_below, steepest) FG_ACTIVATION_##name,
+#define FG_ACTIVATION(name, form, derivative_below, steepest) FG_ACTIVATION_##name,
 #include "activations.def"
 #undef FG_ACTIVATION
     FG_ACTIVATIONS
@@ -164,15 +164,16 @@ typedef enum {
 } fg_unary;
 const char *fg_unary_name(fg_unary);
 void fg_map_unary(fg_isa, fg_dtype, fg_unary, int64_t n, const void *x, void *y);
-void fg_map_activation(fg_isa, fg_dtype, fg_activation, int64_t n, const void *z, void *a, void *slope);
+void fg_map_activation(fg_isa, fg_dtype, fg_activation, int64_t n, const void *z, void *a, void *derivative);
 
 fg_status fg_op_forward(fg_isa, fg_dtype, fg_activation, int64_t rows, int64_t fan_in, int64_t fan_out,
                         const void *x /* [rows][fan_in] */, const void *w /* [fan_in][fan_out] */,
-                        const void *b /* [fan_out] */, void *output, void *slope /* both [rows][fan_out] */,
-                        double moments[3] /* mean, root mean square, mean |slope| */);
+                        const void *b /* [fan_out] */, void *output, void *derivative /* both [rows][fan_out] */,
+                        double moments[3] /* mean, root mean square, mean |derivative| */);
 fg_status fg_op_backward_data(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out,
                               const void *delta /* [rows][fan_out] */, const void *w /* [fan_in][fan_out] */,
-                              const void *slope /* [rows][fan_in] */, void *out /* [rows][fan_in] */, double *norm);
+                              const void *derivative /* [rows][fan_in] */, void *out /* [rows][fan_in] */,
+                              double *norm);
 fg_status fg_op_backward_weights(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out,
                                  const void *x /* [rows][fan_in] */, const void *delta /* [rows][fan_out] */,
                                  void *dw /* [fan_in][fan_out] */, void *db /* [fan_out] */,

@@ -9,7 +9,7 @@
  * past it are zero, in parameters too. Pointers are to the first element of the panel or row block at hand. */
 #ifndef FG_KERNELS_H
 #define FG_KERNELS_H
-#include "ahead.h"
+#include "prefetch.h"
 #include "fastgrad.h"
 
 /* What an activation promises of a signal that carries an exponent, see activations.def. */
@@ -48,31 +48,31 @@ struct fg_linear_forward_args {
     const void *weights; /* [depth][vecs * lanes] */
     const void *bias;    /* [vecs * lanes], or NULL */
     void *output;        /* [rows][output_stride]: f(input @ weights + bias) */
-    void *slope;         /* [rows][output_stride]: f'; NULL where it is not wanted */
+    void *derivative;         /* [rows][output_stride]: f'; NULL where it is not wanted */
     int64_t output_stride;
     double saturation; /* an |f'| below it counts as saturated; 0 where that is not counted */
     double *sums; /* [FG_FORWARD_SUMS], of what is stored */
-    void *column_slopes; /* [vecs * lanes]: of each column the sum of |f'|; not touched unless measured */
-    int measured; /* 0: of the sums only FG_SUM_OUTPUT_SQUARED is wanted, and FG_SUM_ABS_SLOPE where there are slopes */
-    fg_ahead *ahead; /* never NULL */
+    void *column_derivatives; /* [vecs * lanes]: of each column the sum of |f'|; not touched unless measured */
+    int measured; /* 0: of the sums only FG_SUM_OUTPUT_SQUARED is wanted, and FG_SUM_ABS_DERIVATIVE where there are derivatives */
+    fg_prefetch *prefetch; /* never NULL */
 };
 enum {
     FG_SUM_OUTPUT,
     FG_SUM_OUTPUT_SQUARED,
     FG_SUM_PREACTIVATION_SQUARED,
-    FG_SUM_ABS_SLOPE,
-    FG_SUM_SATURATED, /* how many slopes are below `saturation` */
+    FG_SUM_ABS_DERIVATIVE,
+    FG_SUM_SATURATED, /* how many derivatives are below `saturation` */
     FG_FORWARD_SUMS
 };
 
-/* How f' of a layer reaches its delta: slope holds it where slope_stored is 1; else it is 1 where the output is
- * positive and slope_below elsewhere. The delta replaces what slope held. */
+/* How f' of a layer reaches its delta: derivative holds it where derivative_stored is 1; else it is 1 where the output is
+ * positive and derivative_below elsewhere. The delta replaces what derivative held. */
 struct fg_derivative {
     const void *output; /* [rows][stride] */
-    void *slope; /* [rows][stride] */
+    void *derivative; /* [rows][stride] */
     int64_t stride;
-    int slope_stored;
-    double slope_below;
+    int derivative_stored;
+    double derivative_below;
     double scale; /* a power of two that f', or what it is multiplied with, is multiplied by */
 };
 
@@ -85,7 +85,7 @@ struct fg_linear_backward_data_args {
     struct fg_derivative below; /* of the layer below, whose delta this computes */
     double *sums; /* [FG_BACKWARD_SUMS] */
     int measured; /* 0: only FG_SUM_DELTA_SQUARED is wanted, the other is not touched */
-    fg_ahead *ahead; /* never NULL */
+    fg_prefetch *prefetch; /* never NULL */
 };
 enum {
     FG_SUM_DELTA_SQUARED,
@@ -122,7 +122,7 @@ struct fg_linear_backward_weights_args {
     int trial; /* 1: compute the update and its sums, and store nothing of it */
     double *sums; /* [FG_UPDATE_SUMS] */
     int measured; /* 0: what is known of the gradient is not wanted */
-    fg_ahead *ahead; /* never NULL */
+    fg_prefetch *prefetch; /* never NULL */
 };
 enum {
     FG_NORM_OF_GRADIENT,
@@ -175,7 +175,7 @@ struct fg_activation_args {
     fg_activation function;
     int64_t n;
     const void *z;
-    void *a, *slope;
+    void *a, *derivative;
 };
 
 /* `count` rounds of independent multiply-adds on every accumulator: the machine's measured peak. */

@@ -22,51 +22,51 @@ void fg_load_inputs(fg_plan *plan, const fg_batch *batch, fg_share share) {
 }
 
 /* The rows of a level that a share covers. */
-static void want_rows(const fg_plan *plan, fg_ahead *ahead, void *const *levels, int level, fg_share share) {
+static void want_rows(const fg_plan *plan, fg_prefetch *prefetch, void *const *levels, int level, fg_share share) {
     const int64_t first = share.first_block * FG_ROW_BLOCK, wanted = first + share.blocks * FG_ROW_BLOCK;
     const int64_t end = wanted < plan->rows ? wanted : plan->rows;
     if (levels[level])
-        fg_ahead_want(ahead, row_of(plan, levels, level, first),
-                      (end - first) * plan->strides[level] * (int64_t)plan->net->element_size);
+        fg_prefetch_want(prefetch, row_of(plan, levels, level, first),
+                         (end - first) * plan->strides[level] * (int64_t)plan->net->element_size);
 }
 
-static void want_weights(const fg_plan *plan, fg_ahead *ahead, int l, int64_t element) {
+static void want_weights(const fg_plan *plan, fg_prefetch *prefetch, int l, int64_t element) {
     const fg_layer *layer = &plan->net->layer[l];
-    fg_ahead_want(ahead, fg_at(plan->net, layer->weights, element),
-                  ((int64_t)layer->parameters - element) * (int64_t)plan->net->element_size);
+    fg_prefetch_want(prefetch, fg_at(plan->net, layer->weights, element),
+                     ((int64_t)layer->parameters - element) * (int64_t)plan->net->element_size);
 }
 
 /* While panel p is computed: the next panel, or the next layer's first with the rows that it will write. */
-static fg_ahead forward_ahead(const fg_plan *plan, int l, int64_t next_panel_element, fg_share share) {
-    fg_ahead ahead = {0};
+static fg_prefetch forward_prefetch(const fg_plan *plan, int l, int64_t next_panel_element, fg_share share) {
+    fg_prefetch prefetch = {0};
     if (next_panel_element < (int64_t)plan->net->layer[l].parameters)
-        want_weights(plan, &ahead, l, next_panel_element);
+        want_weights(plan, &prefetch, l, next_panel_element);
     else if (l + 1 < plan->net->layers) {
-        want_weights(plan, &ahead, l + 1, 0);
-        want_rows(plan, &ahead, plan->activations, l + 2, share);
+        want_weights(plan, &prefetch, l + 1, 0);
+        want_rows(plan, &prefetch, plan->activations, l + 2, share);
     }
-    return ahead;
+    return prefetch;
 }
 
-static fg_ahead backward_data_ahead(const fg_plan *plan, int level, fg_share share) {
-    fg_ahead ahead = {0};
+static fg_prefetch backward_data_prefetch(const fg_plan *plan, int level, fg_share share) {
+    fg_prefetch prefetch = {0};
     if (level > 0) {
-        want_weights(plan, &ahead, level - 1, 0);
-        want_rows(plan, &ahead, plan->activations, level - 1, share);
-        want_rows(plan, &ahead, plan->deltas, level - 1, share);
+        want_weights(plan, &prefetch, level - 1, 0);
+        want_rows(plan, &prefetch, plan->activations, level - 1, share);
+        want_rows(plan, &prefetch, plan->deltas, level - 1, share);
     }
-    return ahead;
+    return prefetch;
 }
 
-fg_ahead fg_backward_weights_ahead(const fg_plan *plan, int l) {
+fg_prefetch fg_backward_weights_prefetch(const fg_plan *plan, int l) {
     const fg_share all = {.blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK)};
-    fg_ahead ahead = {0};
+    fg_prefetch prefetch = {0};
     if (l + 1 < plan->net->layers) {
-        want_weights(plan, &ahead, l + 1, 0);
-        want_rows(plan, &ahead, plan->activations, l + 1, all);
-        want_rows(plan, &ahead, plan->deltas, l + 2, all);
+        want_weights(plan, &prefetch, l + 1, 0);
+        want_rows(plan, &prefetch, plan->activations, l + 1, all);
+        want_rows(plan, &prefetch, plan->deltas, l + 2, all);
     }
-    return ahead;
+    return prefetch;
 }
 
 /* Blocks whose exponents are looked up at once. */
@@ -111,8 +111,8 @@ static void forward_part(fg_plan *plan, int l, fg_share share) {
                                           .input_stride = plan->strides[l],
                                           .output_stride = plan->strides[l + 1]};
     fg_signal_move moves[BLOCKS_OF_A_PART];
-    fg_ahead ahead;
-    const int keep_slope = plan->mode != FG_INFERENCE && layer->slope_stored;
+    fg_prefetch prefetch;
+    const int keep_derivative = plan->mode != FG_INFERENCE && layer->derivative_stored;
     fg_signal_moves(plan, l, share, moves);
     if (share.first_panel == 0)
         keep_exponents(plan, l, share, moves);
@@ -124,8 +124,8 @@ static void forward_part(fg_plan *plan, int l, fg_share share) {
         args.tail = (int)(p + 1 < layer->panels ? kernels->lanes : layer->fan_out - (layer->vecs - 1) * kernels->lanes);
         args.weights = fg_at(net, layer->weights, column * layer->depth);
         args.bias = net->has_bias ? fg_at(net, args.weights, layer->fan_in * args.vecs * kernels->lanes) : NULL;
-        ahead = forward_ahead(plan, l, (column + (int64_t)args.vecs * kernels->lanes) * layer->depth, share);
-        args.ahead = &ahead;
+        prefetch = forward_prefetch(plan, l, (column + (int64_t)args.vecs * kernels->lanes) * layer->depth, share);
+        args.prefetch = &prefetch;
         for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
             const int64_t row = b * FG_ROW_BLOCK;
             args.exponents = moves[b - share.first_block].exponents;
@@ -133,8 +133,8 @@ static void forward_part(fg_plan *plan, int l, fg_share share) {
             args.rows = fg_rows_in_block(plan, b);
             args.input = row_of(plan, plan->activations, l, row);
             args.output = fg_at(net, row_of(plan, plan->activations, l + 1, row), column);
-            args.column_slopes = plan->measured ? fg_column_slopes(plan, l, b, column) : NULL;
-            args.slope = keep_slope ? fg_at(net, row_of(plan, plan->deltas, l + 1, row), column) : NULL;
+            args.column_derivatives = plan->measured ? fg_column_derivatives(plan, l, b, column) : NULL;
+            args.derivative = keep_derivative ? fg_at(net, row_of(plan, plan->deltas, l + 1, row), column) : NULL;
             args.sums = (double *)plan->forward_sums[l] + (p * plan->blocks + b) * FG_FORWARD_SUMS;
             kernels->linear_forward(&args);
         }
@@ -149,13 +149,13 @@ void fg_layer_forward(fg_plan *plan, int l, fg_share share) {
 /* The input has no activation: its derivative is 1. */
 static struct fg_derivative derivative_of(const fg_plan *plan, int level, int64_t row, int64_t column) {
     struct fg_derivative d = {.output = fg_at(plan->net, row_of(plan, plan->activations, level, row), column),
-                              .slope = fg_at(plan->net, row_of(plan, plan->deltas, level, row), column),
+                              .derivative = fg_at(plan->net, row_of(plan, plan->deltas, level, row), column),
                               .stride = plan->strides[level],
-                              .slope_below = 1.0,
+                              .derivative_below = 1.0,
                               .scale = 1.0};
     if (level > 0) {
-        d.slope_stored = plan->net->layer[level - 1].slope_stored;
-        d.slope_below = plan->net->layer[level - 1].slope_below;
+        d.derivative_stored = plan->net->layer[level - 1].derivative_stored;
+        d.derivative_below = plan->net->layer[level - 1].derivative_below;
     }
     return d;
 }
@@ -201,12 +201,12 @@ static void backward_data_part(fg_plan *plan, int level, fg_share share, void *s
     const int64_t vecs = fg_vecs(layer->fan_in, kernels->lanes);
     struct fg_transpose_panel_args transpose = {
         .weights = layer->weights, .depth = layer->depth, .columns = layer->fan_out, .out = scratch};
-    fg_ahead ahead = backward_data_ahead(plan, level, share);
+    fg_prefetch prefetch = backward_data_prefetch(plan, level, share);
     struct fg_linear_backward_data_args args = {.depth = layer->fan_out,
                                                 .delta_stride = plan->strides[level + 1],
                                                 .weights = scratch,
                                                 .measured = plan->measured,
-                                                .ahead = &ahead};
+                                                .prefetch = &prefetch};
     int moves[BLOCKS_OF_A_PART];
     fg_delta_moves(plan, level, share, moves);
     for (int64_t b = 0; share.first_panel == 0 && b < share.blocks; b++)
@@ -237,7 +237,7 @@ void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scra
 }
 
 void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const struct fg_update *update,
-                               const fg_optimizer *optimizer, int trial, fg_ahead *ahead) {
+                               const fg_optimizer *optimizer, int trial, fg_prefetch *prefetch) {
     const fg_network *net = plan->net;
     const fg_layer *layer = &net->layer[unit->layer];
     const int is_bias = unit->first == layer->fan_in;
@@ -259,7 +259,7 @@ void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const 
         .trial = trial,
         .sums = unit->sums,
         .measured = plan->measured,
-        .ahead = ahead,
+        .prefetch = prefetch,
     };
     for (int s = 0; optimizer && s < optimizer->state_count; s++)
         args.states[s] = fg_at(net, optimizer->state[s][unit->layer], at);

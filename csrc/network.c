@@ -11,15 +11,15 @@ static void carve_network(void *owner, fg_arena *arena) {
         net->layer[l].weights = fg_arena_take(arena, net->layer[l].parameters, net->element_size);
 }
 
-/* Of the steepest slope; below it a unit counts as saturated. */
+/* Of the steepest derivative; below it a unit counts as saturated. */
 static const double SATURATED_SHARE = 0.05;
 
 static fg_layer describe_layer(const fg_network *net, int64_t fan_in, int64_t fan_out, fg_activation activation) {
     static const struct {
         fg_form form;
-        double slope_below, steepest;
+        double derivative_below, steepest;
     } traits[] = {
-#define FG_ACTIVATION(name, form, slope_below, steepest) {FG_##form, slope_below, steepest},
+#define FG_ACTIVATION(name, form, derivative_below, steepest) {FG_##form, derivative_below, steepest},
 #include "activations.def"
 #undef FG_ACTIVATION
     };
@@ -28,9 +28,9 @@ static fg_layer describe_layer(const fg_network *net, int64_t fan_in, int64_t fa
     layer.vecs = fg_vecs(fan_out, net->kernels->lanes);
     layer.panels = fg_panels(layer.vecs, net->kernels->panel_vecs);
     layer.form = traits[activation].form;
-    layer.slope_stored = layer.form != FG_HOMOGENEOUS;
-    layer.slope_below = traits[activation].slope_below;
-    layer.saturation = layer.slope_stored ? SATURATED_SHARE * traits[activation].steepest : 0.0;
+    layer.derivative_stored = layer.form != FG_HOMOGENEOUS;
+    layer.derivative_below = traits[activation].derivative_below;
+    layer.saturation = layer.derivative_stored ? SATURATED_SHARE * traits[activation].steepest : 0.0;
     layer.parameters = fg_count(layer.depth, layer.vecs * net->kernels->lanes);
     return layer;
 }

@@ -11,8 +11,8 @@ typedef struct fg_layer {
     int64_t panels; /* of the forward product */
     fg_activation activation;
     fg_form form;
-    int slope_stored;
-    double slope_below;
+    int derivative_stored;
+    double derivative_below;
     double saturation; /* an |f'| below it counts as saturated; 0 where that is not counted */
     size_t parameters; /* elements of `weights`: depth * vecs * lanes */
     void *weights;     /* packed, see kernels.h */

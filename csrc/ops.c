@@ -13,8 +13,8 @@ void fg_map_unary(fg_isa isa, fg_dtype dtype, fg_unary function, int64_t n, cons
 }
 
 void fg_map_activation(fg_isa isa, fg_dtype dtype, fg_activation function, int64_t n, const void *z, void *a,
-                       void *slope) {
-    const struct fg_activation_args args = {.function = function, .n = n, .z = z, .a = a, .slope = slope};
+                       void *derivative) {
+    const struct fg_activation_args args = {.function = function, .n = n, .z = z, .a = a, .derivative = derivative};
     const fg_fpenv caller = fg_fpenv_enter();
     fg_find_kernels(isa, dtype)->activation(&args);
     fg_fpenv_leave(caller);
@@ -58,21 +58,21 @@ static void fill_level(const rig *b, void *const *levels, int level, int64_t col
 }
 
 fg_status fg_op_forward(fg_isa isa, fg_dtype dtype, fg_activation activation, int64_t rows, int64_t fan_in,
-                        int64_t fan_out, const void *x, const void *w, const void *b, void *output, void *slope,
+                        int64_t fan_out, const void *x, const void *w, const void *b, void *output, void *derivative,
                         double moments[3]) {
     const int64_t sizes[] = {fan_in, fan_out};
     double statistics[FG_STATISTICS];
     rig o;
     if (set_up(&o, isa, dtype, 1, sizes, activation, rows))
         return FG_ERR_MEMORY;
-    o.net->layer[0].slope_stored = 1;
+    o.net->layer[0].derivative_stored = 1;
     o.all.panels = o.net->layer[0].panels;
     fg_network_set_weights(o.net, 0, w);
     fg_network_set_bias(o.net, 0, b);
     fill_level(&o, o.plan->activations, 0, fan_in, x);
     fg_layer_forward(o.plan, 0, o.all);
     fg_plan_get_activation(o.plan, 0, output);
-    fg_plan_get_delta(o.plan, 0, slope);
+    fg_plan_get_delta(o.plan, 0, derivative);
     fg_collect_statistics(o.plan, NULL, statistics);
     moments[0] = statistics[FG_STATISTIC_act_mean];
     moments[1] = statistics[FG_STATISTIC_act_rms];
@@ -82,16 +82,16 @@ fg_status fg_op_forward(fg_isa isa, fg_dtype dtype, fg_activation activation, in
 }
 
 fg_status fg_op_backward_data(fg_isa isa, fg_dtype dtype, int64_t rows, int64_t fan_in, int64_t fan_out,
-                              const void *delta, const void *w, const void *slope, void *out, double *norm) {
+                              const void *delta, const void *w, const void *derivative, void *out, double *norm) {
     const int64_t sizes[] = {1, fan_in, fan_out};
     double statistics[2 * FG_STATISTICS];
     rig o;
     if (set_up(&o, isa, dtype, 2, sizes, FG_ACTIVATION_identity, rows))
         return FG_ERR_MEMORY;
-    o.net->layer[0].slope_stored = 1;
+    o.net->layer[0].derivative_stored = 1;
     o.all.panels = fg_level_panels(o.plan, 1);
     fg_network_set_weights(o.net, 1, w);
-    fill_level(&o, o.plan->deltas, 1, fan_in, slope);
+    fill_level(&o, o.plan->deltas, 1, fan_in, derivative);
     fill_level(&o, o.plan->deltas, 2, fan_out, delta);
     fg_level_backward_data(o.plan, 1, o.all, o.plan->scratch[0]);
     fg_plan_get_delta(o.plan, 0, out);
@@ -105,14 +105,14 @@ fg_status fg_op_backward_weights(fg_isa isa, fg_dtype dtype, int64_t rows, int64
                                  const void *x, const void *delta, void *dw, void *db, double norms[2]) {
     const int64_t sizes[] = {fan_in, fan_out};
     double statistics[FG_STATISTICS];
-    fg_ahead ahead = {0};
+    fg_prefetch prefetch = {0};
     rig o;
     if (set_up(&o, isa, dtype, 1, sizes, FG_ACTIVATION_identity, rows))
         return FG_ERR_MEMORY;
     fill_level(&o, o.plan->activations, 0, fan_in, x);
     fill_level(&o, o.plan->deltas, 1, fan_out, delta);
     for (int64_t u = 0; u < o.plan->units; u++)
-        fg_layer_backward_weights(o.plan, &o.plan->unit[u], NULL, NULL, 0, &ahead);
+        fg_layer_backward_weights(o.plan, &o.plan->unit[u], NULL, NULL, 0, &prefetch);
     fg_plan_get_weight_gradient(o.plan, 0, dw);
     fg_plan_get_bias_gradient(o.plan, 0, db);
     fg_collect_statistics(o.plan, NULL, statistics);
@@ -155,7 +155,7 @@ fg_status fg_op_update(fg_isa isa, fg_dtype dtype, const fg_optimizer_config *co
     double statistics[FG_STATISTICS];
     struct fg_update update;
     fg_optimizer *optimizer;
-    fg_ahead ahead = {0};
+    fg_prefetch prefetch = {0};
     rig o;
     if (set_up(&o, isa, dtype, 1, sizes, FG_ACTIVATION_identity, rows))
         return FG_ERR_MEMORY;
@@ -171,7 +171,7 @@ fg_status fg_op_update(fg_isa isa, fg_dtype dtype, const fg_optimizer_config *co
     fill_identity(&o);
     fill_level(&o, o.plan->deltas, 1, columns, gradient);
     for (int64_t u = 0; u < o.plan->units; u++)
-        fg_layer_backward_weights(o.plan, &o.plan->unit[u], &update, optimizer, 0, &ahead);
+        fg_layer_backward_weights(o.plan, &o.plan->unit[u], &update, optimizer, 0, &prefetch);
     fg_network_get_weights(o.net, 0, w);
     for (int s = 0; s < optimizer->state_count; s++)
         fg_unpack(o.net, 0, optimizer->state[s][0], 0, rows, states[s]);

@@ -26,7 +26,7 @@ static size_t level_elements(const fg_plan *plan, int level) {
 }
 
 /* Inference alternates between two buffers. Their rows are as long as the widest level's at every level, so that a row's
- * place does not depend on the level, and a thread may be a layer ahead of another. */
+ * place does not depend on the level, and a thread may be a layer prefetch of another. */
 static void carve_two_levels(fg_plan *plan, fg_arena *arena) {
     const int levels = plan->net->layers + 1;
     void *buffer[2];
@@ -90,12 +90,12 @@ static void carve_backward_sums(fg_plan *plan, fg_arena *arena) {
     plan->alignment = fg_arena_take(arena, (size_t)levels - 1, sizeof *plan->alignment);
     plan->bias_inputs = take_pointers(arena, levels - 1);
     plan->delta_exponents = take_exponents(plan, arena, levels);
-    plan->column_slopes = take_pointers(arena, levels - 1);
+    plan->column_derivatives = take_pointers(arena, levels - 1);
     plan->backward_sums = take_pointers(arena, levels);
     for (int l = 0; l < levels - 1; l++)
         place(arena, plan->bias_inputs, l, (size_t)plan->capacity, plan->net->element_size);
     for (int l = 0; l < levels - 1; l++)
-        place(arena, plan->column_slopes, l, fg_count(plan->blocks, level_stride(plan, l + 1)),
+        place(arena, plan->column_derivatives, l, fg_count(plan->blocks, level_stride(plan, l + 1)),
               plan->net->element_size);
     for (int level = 0; level < levels; level++)
         place(arena, plan->backward_sums, level, fg_count(fg_level_panels(plan, level), plan->blocks),

@@ -42,7 +42,7 @@ struct fg_plan {
     int threads;
 
     void **forward_sums;  /* [layers]: each double [panels][blocks][FG_FORWARD_SUMS] */
-    void **column_slopes; /* [layers]: each [blocks][stride], sums of |f'| over a block's rows */
+    void **column_derivatives; /* [layers]: each [blocks][stride], sums of |f'| over a block's rows */
     void **backward_sums; /* [layers + 1]: each double [panels][blocks][FG_BACKWARD_SUMS], as the blocks are stored */
     int **signal_exponents;        /* [layers + 1]: each [blocks], of the activations as computed; see exponents.c */
     int **preactivation_exponents; /* [layers]: each [blocks] */
@@ -83,9 +83,9 @@ static inline int64_t fg_level_columns(const fg_plan *plan, int level) {
     return level > 0 ? fg_layer_of(plan, level - 1)->fan_out : fg_layer_of(plan, 0)->fan_in;
 }
 
-/* Where the column slopes of a block of a layer lie, from `column` on. */
-static inline void *fg_column_slopes(const fg_plan *plan, int l, int64_t block, int64_t column) {
-    return fg_at(plan->net, plan->column_slopes[l], block * plan->strides[l + 1] + column);
+/* Where the column derivatives of a block of a layer lie, from `column` on. */
+static inline void *fg_column_derivatives(const fg_plan *plan, int l, int64_t block, int64_t column) {
+    return fg_at(plan->net, plan->column_derivatives[l], block * plan->strides[l + 1] + column);
 }
 
 /* The drivers of one layer, linear.c. Levels are numbered as above. */
@@ -94,8 +94,8 @@ void fg_layer_forward(fg_plan *, int layer, fg_share);
 void fg_compute_loss(fg_plan *, const fg_batch *, fg_loss, fg_share, void *scratch);
 void fg_level_backward_data(fg_plan *, int level, fg_share, void *scratch);
 void fg_layer_backward_weights(fg_plan *, const fg_weight_unit *, const struct fg_update *, const fg_optimizer *,
-                               int trial, fg_ahead *);
-fg_ahead fg_backward_weights_ahead(const fg_plan *, int layer); /* what the layer after this one will touch */
+                               int trial, fg_prefetch *);
+fg_prefetch fg_backward_weights_prefetch(const fg_plan *, int layer); /* what the layer after this one will touch */
 
 /* Panels of the product that computes a level's deltas. */
 int64_t fg_level_panels(const fg_plan *, int level);

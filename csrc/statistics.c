@@ -151,8 +151,9 @@ static void collect_forward(const fg_plan *plan, int l, double *row) {
     row[FG_STATISTIC_act_rms] = at_exponent(rms, kept);
     row[FG_STATISTIC_preactivation_exponent] = kept_of_z;
     row[FG_STATISTIC_preact_rms] = at_exponent(z, kept_of_z);
-    row[FG_STATISTIC_deriv_mean] = add_units(plan, &outputs, FG_SUM_ABS_SLOPE) / entries;
-    row[FG_STATISTIC_saturated] = layer->slope_stored ? add_units(plan, &outputs, FG_SUM_SATURATED) / entries : NAN;
+    row[FG_STATISTIC_deriv_mean] = add_units(plan, &outputs, FG_SUM_ABS_DERIVATIVE) / entries;
+    row[FG_STATISTIC_saturated] =
+        layer->derivative_stored ? add_units(plan, &outputs, FG_SUM_SATURATED) / entries : NAN;
 }
 
 /* What the deltas of a layer say. */

@@ -74,15 +74,15 @@ static void run_alignment(pass *p, fg_member me) {
 }
 
 static void run_backward_weights(pass *p, int trial, fg_member me) {
-    fg_ahead ahead = {0};
+    fg_prefetch prefetch = {0};
     int layer = -1, taken = 0;
     for (int64_t u, end; fg_draw_units(p->plan, trial, me, &taken, &u, &end);)
         for (; u < end; u++) {
             const fg_weight_unit *unit = &p->plan->unit[u];
             if (unit->layer != layer)
-                ahead = fg_backward_weights_ahead(p->plan, unit->layer);
+                prefetch = fg_backward_weights_prefetch(p->plan, unit->layer);
             layer = unit->layer;
-            fg_layer_backward_weights(p->plan, unit, p->optimizer ? &p->update : NULL, p->optimizer, trial, &ahead);
+            fg_layer_backward_weights(p->plan, unit, p->optimizer ? &p->update : NULL, p->optimizer, trial, &prefetch);
         }
 }
 

@@ -1,21 +1,22 @@
 /* Linear backward-data: the delta of the layer below, (delta @ W^T) * f', with its norm, in one pass. */
-static inline vec derivative(const struct fg_derivative *d, vec scale, int64_t at) {
-    if (d->slope_stored)
-        return v_load((const real *)d->slope + at) * scale;
-    return v_select(v_lt(v_zero(), v_load((const real *)d->output + at)), scale, v_set1((real)d->slope_below) * scale);
+static inline vec derivative_at(const struct fg_derivative *d, vec scale, int64_t at) {
+    if (d->derivative_stored)
+        return v_load((const real *)d->derivative + at) * scale;
+    return v_select(v_lt(v_zero(), v_load((const real *)d->output + at)), scale,
+                    v_set1((real)d->derivative_below) * scale);
 }
 
 /* Squares of a unit: of the deltas lane by lane, of what they are before f' tile by tile. */
 typedef struct {
     vec delta;
-    tally output_gradient;
+    accumulator output_gradient;
 } backward_lanes;
 
 static __attribute__((noinline)) void finish_backward_data(const struct fg_linear_backward_data_args *p, int64_t row,
                                                            int height, const vec *tile, backward_lanes *sums) {
     const int vecs = p->vecs;
     const int64_t stride = p->below.stride;
-    real *const deltas = p->below.slope;
+    real *const deltas = p->below.derivative;
     vec of_tile = v_zero(), output_gradients = v_zero();
     const vec shrink = v_set1((real)(p->below.scale < 1.0 ? p->below.scale : 1.0));
     const vec grow = v_set1((real)(p->below.scale > 1.0 ? p->below.scale : 1.0));
@@ -23,7 +24,7 @@ static __attribute__((noinline)) void finish_backward_data(const struct fg_linea
         vec column = v_zero(), before = v_zero();
         for (int r = 0; r < height; r++) {
             const int64_t at = (row + r) * stride + v * LANES;
-            const vec gradient = tile[r * vecs + v], delta = gradient * shrink * derivative(&p->below, grow, at);
+            const vec gradient = tile[r * vecs + v], delta = gradient * shrink * derivative_at(&p->below, grow, at);
             v_store(deltas + at, delta);
             column = v_fma(delta, delta, column);
             before = v_fma(gradient, gradient, before);
@@ -33,8 +34,8 @@ static __attribute__((noinline)) void finish_backward_data(const struct fg_linea
     }
     sums->delta = sums->delta + of_tile;
     if (p->measured)
-        tally_squares(&sums->output_gradient, output_gradients,
-                      (block_view){(const real *)tile, vecs * LANES, height, vecs});
+        accumulate_squares(&sums->output_gradient, output_gradients,
+                           (block_view){(const real *)tile, vecs * LANES, height, vecs});
 }
 
 ALWAYS_INLINE void backward_data_tile(const int height, const int vecs, int64_t row, pass now,
@@ -42,7 +43,7 @@ ALWAYS_INLINE void backward_data_tile(const int height, const int vecs, int64_t 
     vec *const tile = tile_of(unit, row * vecs, now);
     const real *const delta = (const real *)p->delta + row * p->delta_stride;
     product(height, vecs, tile, now.first ? (const real *)tile : NULL, vecs * LANES, now.depth, delta + now.first,
-            p->delta_stride, 1, (const real *)p->weights + now.first * vecs * LANES, vecs * LANES, p->ahead);
+            p->delta_stride, 1, (const real *)p->weights + now.first * vecs * LANES, vecs * LANES, p->prefetch);
     if (now.last)
         finish_backward_data(p, row, height, tile, sums);
 }
@@ -56,14 +57,14 @@ DEFINE_PANEL_WIDTHS(DEFINE_BACKWARD_DATA)
 
 static void linear_backward_data(const struct fg_linear_backward_data_args *p) {
     backward_lanes sums = {.delta = v_zero()};
-    tally delta;
-    tally_clear(&delta);
-    tally_clear(&sums.output_gradient);
+    accumulator delta;
+    accumulator_clear(&delta);
+    accumulator_clear(&sums.output_gradient);
     FOR_PANEL_WIDTH(p->vecs, backward_data_panel, p, &sums);
-    tally_squares(&delta, sums.delta, (block_view){p->below.slope, p->below.stride, (int)p->rows, p->vecs});
-    p->sums[FG_SUM_DELTA_SQUARED] = tally_total(&delta);
+    accumulate_squares(&delta, sums.delta, (block_view){p->below.derivative, p->below.stride, (int)p->rows, p->vecs});
+    p->sums[FG_SUM_DELTA_SQUARED] = accumulator_total(&delta);
     if (p->measured)
-        p->sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] = tally_total(&sums.output_gradient);
+        p->sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] = accumulator_total(&sums.output_gradient);
 }
 
 /* LANES x LANES transpose in registers: log2(LANES) rounds, each interleaving row i with row i + LANES / 2. */

@@ -1,24 +1,24 @@
 /* Linear backward-weights: dW = input^T @ delta over the whole batch, its norm, and the optimizer's update of the
  * packed weights, before the tile has left the cache. dW is stored only where the caller wants to see it. */
 typedef struct {
-    norm_tally gradient, weight, update;
-    tally not_finite;
+    norm_accumulator gradient, weight, update;
+    accumulator not_finite;
     vec largest_gradient;
-} update_tallies;
+} update_accumulators;
 
 typedef vec increment_function(const update_terms *, vec g, vec w, vec *s);
 
 /* 0 for a finite x, NaN for any other. */
 static inline vec finite_or_nan(vec x) { return x - x; }
 
-static inline void norm_add_rows(norm_tally *t, const void *at, int rows, int vecs) {
+static inline void norm_add_rows(norm_accumulator *t, const void *at, int rows, int vecs) {
     norm_add(t, (block_view){at, vecs * LANES, rows, vecs});
 }
 
 /* Updates `rows` rows of the weights from element `at` on, or only tries to; the increments replace the gradients. */
 ALWAYS_INLINE void apply_update(increment_function increment, const int states, const int trial,
                                 const struct fg_linear_backward_weights_args *p, const update_terms *terms, int64_t at,
-                                int rows, vec *gradient, update_tallies *t) {
+                                int rows, vec *gradient, update_accumulators *t) {
     const int vecs = rows * p->vecs;
     real *const weights = (real *)p->weights + at, *state[FG_MAX_STATES];
     vec not_finite = v_zero();
@@ -42,20 +42,20 @@ ALWAYS_INLINE void apply_update(increment_function increment, const int states, 
     }
     norm_add_rows(&t->update, gradient, rows, p->vecs);
     if (trial)
-        tally_add(&t->not_finite, not_finite);
+        accumulate(&t->not_finite, not_finite);
 }
 
 typedef void update_function(const struct fg_linear_backward_weights_args *, const update_terms *, int64_t at, int rows,
-                             vec *gradient, update_tallies *);
+                             vec *gradient, update_accumulators *);
 #define FG_OPTIMIZER(name, states)                                                                                     \
     static __attribute__((noinline)) void update_##name(const struct fg_linear_backward_weights_args *p,               \
                                                         const update_terms *terms, int64_t at, int rows,               \
-                                                        vec *gradient, update_tallies *t) {                            \
+                                                        vec *gradient, update_accumulators *t) {                       \
         apply_update(increment_##name, states, 0, p, terms, at, rows, gradient, t);                                    \
     }                                                                                                                  \
     static __attribute__((noinline)) void try_##name(const struct fg_linear_backward_weights_args *p,                  \
                                                      const update_terms *terms, int64_t at, int rows, vec *gradient,   \
-                                                     update_tallies *t) {                                              \
+                                                     update_accumulators *t) {                                         \
         apply_update(increment_##name, states, 1, p, terms, at, rows, gradient, t);                                    \
     }
 #include "../optimizers.def"
@@ -69,7 +69,7 @@ static update_function *const update_functions[FG_OPTIMIZERS][2] = {
 
 static __attribute__((noinline)) void finish_backward_weights(const struct fg_linear_backward_weights_args *p,
                                                               const update_terms *terms, int64_t row, int rows,
-                                                              vec *tile, update_tallies *t) {
+                                                              vec *tile, update_accumulators *t) {
     const int64_t at = row * p->vecs * LANES;
     if (p->measured) {
         norm_add_rows(&t->gradient, tile, rows, p->vecs);
@@ -88,12 +88,12 @@ static __attribute__((noinline)) void finish_backward_weights(const struct fg_li
 
 ALWAYS_INLINE void backward_weights_tile(const int height, const int vecs, int64_t row, pass now,
                                          const struct fg_linear_backward_weights_args *p, const update_terms *terms,
-                                         vec *unit, batch_sum *sums, update_tallies *t) {
+                                         vec *unit, batch_sum *sums, update_accumulators *t) {
     vec *const tile = tile_of(unit, row * vecs, now);
     const real *const input = (const real *)p->input + now.first * p->input_stride;
     const real *const delta = (const real *)p->delta + now.first * p->delta_stride;
     product(height, vecs, tile, continues_chain(now, p->depth) ? (const real *)tile : NULL, vecs * LANES, now.depth,
-            input + row, 1, p->input_stride, delta, p->delta_stride, p->ahead);
+            input + row, 1, p->input_stride, delta, p->delta_stride, p->prefetch);
     if (!is_single_chain(p->depth) && ends_chain(now))
         add_chain(tile, sums + row * vecs, height * vecs, now.first < FG_CHAIN_ROWS);
     if (now.last)
@@ -102,7 +102,7 @@ ALWAYS_INLINE void backward_weights_tile(const int height, const int vecs, int64
 
 #define DEFINE_BACKWARD_WEIGHTS(vecs)                                                                                  \
     static void backward_weights_panel_##vecs(const struct fg_linear_backward_weights_args *p,                         \
-                                              const update_terms *terms, update_tallies *t) {                          \
+                                              const update_terms *terms, update_accumulators *t) {                     \
         vec unit[FG_WEIGHT_BLOCK * vecs];                                                                              \
         batch_sum sums[FG_WEIGHT_BLOCK * vecs];                                                                        \
         FOR_EACH_PASS(vecs, p->rows, p->depth, longest_pass(p->depth), backward_weights_tile, p, terms, unit, sums,    \
@@ -112,11 +112,11 @@ DEFINE_PANEL_WIDTHS(DEFINE_BACKWARD_WEIGHTS)
 
 static void linear_backward_weights(const struct fg_linear_backward_weights_args *p) {
     const update_terms terms = p->update ? broadcast_terms(p->update) : (update_terms){0};
-    update_tallies t;
+    update_accumulators t;
     norm_clear(&t.gradient);
     norm_clear(&t.weight);
     norm_clear(&t.update);
-    tally_clear(&t.not_finite);
+    accumulator_clear(&t.not_finite);
     t.largest_gradient = v_zero();
     FOR_PANEL_WIDTH(p->vecs, backward_weights_panel, p, &terms, &t);
     if (p->measured) {
@@ -125,5 +125,5 @@ static void linear_backward_weights(const struct fg_linear_backward_weights_args
     }
     p->sums[FG_NORM_OF_WEIGHT] = norm_total(&t.weight);
     p->sums[FG_NORM_OF_UPDATE] = norm_total(&t.update);
-    p->sums[FG_SUM_NOT_FINITE] = tally_total(&t.not_finite);
+    p->sums[FG_SUM_NOT_FINITE] = accumulator_total(&t.not_finite);
 }

@@ -5,7 +5,7 @@ static inline int columns_at(const struct fg_loss_args *p, int64_t c) {
 }
 
 typedef struct {
-    tally delta, output_gradient;
+    accumulator delta, output_gradient;
 } loss_squares;
 
 static inline vec times_power(vec x, int exponent) {
@@ -24,10 +24,10 @@ static inline void store_delta(const struct fg_loss_args *p, int64_t row, int64_
                                loss_squares *t) {
     const int64_t at = row * p->output.stride + c;
     const vec kept = v_select(m_first(n), gradient, v_zero());
-    const vec delta = kept * derivative(&p->output, v_set1((real)p->output.scale), at);
-    v_store((real *)p->output.slope + at, delta);
-    tally_add_product(&t->delta, delta, delta);
-    tally_add_product(&t->output_gradient, kept, kept);
+    const vec delta = kept * derivative_at(&p->output, v_set1((real)p->output.scale), at);
+    v_store((real *)p->output.derivative + at, delta);
+    accumulate_product(&t->delta, delta, delta);
+    accumulate_product(&t->output_gradient, kept, kept);
 }
 
 /* Losses that are a sum over elements. terms_<loss> gives the gradient, and two factors whose product is the value:
@@ -82,15 +82,15 @@ typedef void terms_function(const struct fg_loss_args *, vec a, vec y, vec *grad
 
 /* The gradient is `steepness` times what the terms say. */
 ALWAYS_INLINE void elementwise_loss(terms_function terms, const double steepness, const struct fg_loss_args *p,
-                                    int64_t row, row_tally *value, loss_squares *squares) {
+                                    int64_t row, row_accumulator *value, loss_squares *squares) {
     const real *a = (const real *)p->output.output + row * p->output.stride;
     const real *y = (const real *)p->batch->targets + fg_sample(p->batch, p->first_row + row) * p->columns;
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
         vec gradient, left, right;
         terms(p, output_at(p, a, c), v_load_n(y + c, n), &gradient, &left, &right);
-        tally_add_product(row_at(value, c), v_select(m_first(n), left, v_zero()),
-                          v_select(m_first(n), right, v_zero()));
+        accumulate_product(row_at(value, c), v_select(m_first(n), left, v_zero()),
+                           v_select(m_first(n), right, v_zero()));
         store_delta(p, row, c, n, gradient * v_set1((real)(steepness * p->scale)), squares);
     }
 }
@@ -104,7 +104,7 @@ static double loss_l2_norm(const struct fg_loss_args *p, int64_t row, loss_squar
     const real *a = (const real *)p->output.output + row * p->output.stride;
     const real *y = (const real *)p->batch->targets + fg_sample(p->batch, p->first_row + row) * p->columns;
     vec largest = v_zero(), unit, inverse;
-    row_tally sum;
+    row_accumulator sum;
     double length;
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
@@ -116,7 +116,7 @@ static double loss_l2_norm(const struct fg_loss_args *p, int64_t row, loss_squar
     for (int64_t c = 0; c < p->columns; c += LANES) {
         const int n = columns_at(p, c);
         const vec part = v_select(m_first(n), error_at(p, a, y, c, n) / unit, v_zero());
-        tally_add_product(row_at(&sum, c), part, part);
+        accumulate_product(row_at(&sum, c), part, part);
     }
     length = sqrt(row_total(&sum));
     inverse = v_set1((real)(length > 0.0 ? p->scale / length : 0.0));
@@ -161,7 +161,7 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, loss
     const int64_t sample = fg_sample(p->batch, p->first_row + row);
     softmax_row s = {.z = (const real *)p->output.output + row * p->output.stride};
     real *const exponentials = p->scratch;
-    row_tally rest_sum, target_sum, distance_sum;
+    row_accumulator rest_sum, target_sum, distance_sum;
     double rest, log_sum;
     vec largest, all_targets, inverse, rest_share;
     if (p->batch->labels)
@@ -178,9 +178,9 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, loss
         const vec z = output_at(p, s.z, c), y = targets_at(&s, c, n);
         const vec e = v_exp_nonpositive(true_size(p, z - largest));
         v_store(exponentials + c, e);
-        tally_add(row_at(&rest_sum, c), v_select(m_and(m_first(n), m_not(column_is(s.top, c))), e, v_zero()));
-        tally_add(row_at(&target_sum, c), y);
-        tally_add_times_difference(row_at(&distance_sum, c), y, largest, v_select(v_eq(y, v_zero()), largest, z));
+        accumulate(row_at(&rest_sum, c), v_select(m_and(m_first(n), m_not(column_is(s.top, c))), e, v_zero()));
+        accumulate(row_at(&target_sum, c), y);
+        accumulate_times_difference(row_at(&distance_sum, c), y, largest, v_select(v_eq(y, v_zero()), largest, z));
     }
     rest = row_total(&rest_sum);
     log_sum = log1p(rest);
@@ -197,12 +197,12 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, loss
 }
 
 static void loss(const struct fg_loss_args *p) {
-    row_tally value;
+    row_accumulator value;
     loss_squares squares;
     double by_row = 0.0;
     row_clear(&value);
-    tally_clear(&squares.delta);
-    tally_clear(&squares.output_gradient);
+    accumulator_clear(&squares.delta);
+    accumulator_clear(&squares.output_gradient);
     for (int64_t row = 0; row < p->rows; row++)
         switch (p->kind) {
         case FG_LOSS_mse: elementwise_loss(terms_mse, 2.0, p, row, &value, &squares); break;
@@ -216,6 +216,6 @@ static void loss(const struct fg_loss_args *p) {
         default: by_row += loss_cross_entropy(p, row, &squares);
         }
     *p->value = (by_row + row_total(&value)) * p->scale;
-    p->sums[FG_SUM_DELTA_SQUARED] = tally_total(&squares.delta);
-    p->sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] = tally_total(&squares.output_gradient);
+    p->sums[FG_SUM_DELTA_SQUARED] = accumulator_total(&squares.delta);
+    p->sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] = accumulator_total(&squares.output_gradient);
 }

@@ -17,17 +17,17 @@ static void unary(const struct fg_unary_args *p) {
 
 static void activation(const struct fg_activation_args *p) {
     static activation_function *const functions[FG_ACTIVATIONS] = {
-#define FG_ACTIVATION(name, form, slope_below, steepest) [FG_ACTIVATION_##name] = activate_##name,
+#define FG_ACTIVATION(name, form, derivative_below, steepest) [FG_ACTIVATION_##name] = activate_##name,
 #include "../activations.def"
 #undef FG_ACTIVATION
     };
     activation_function *const function = functions[p->function];
     for (int64_t i = 0; i < p->n; i += LANES) {
         const int n = p->n - i < LANES ? (int)(p->n - i) : LANES;
-        vec a, slope;
-        function(v_load_n((const real *)p->z + i, n), &a, &slope);
+        vec a, derivative;
+        function(v_load_n((const real *)p->z + i, n), &a, &derivative);
         v_store_n((real *)p->a + i, a, n);
-        v_store_n((real *)p->slope + i, slope, n);
+        v_store_n((real *)p->derivative + i, derivative, n);
     }
 }
 

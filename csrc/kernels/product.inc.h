@@ -8,8 +8,8 @@
  * loops over them vanish. */
 ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, const real *start, int64_t start_step,
                            int64_t depth, const real *a, int64_t row_step, int64_t depth_step, const real *b,
-                           int64_t b_stride, fg_ahead *ahead) {
-    const char *next = fg_ahead_take(ahead, depth, b);
+                           int64_t b_stride, fg_prefetch *prefetch) {
+    const char *next = fg_prefetch_take(prefetch, depth, b);
     vec sum[ACCUMULATORS];
     UNROLL for (int i = 0; i < height * vecs; i++) sum[i] =
         start ? v_load(start + i / vecs * start_step + i % vecs * LANES) : v_zero();
@@ -22,7 +22,7 @@ ALWAYS_INLINE void product(const int height, const int vecs, vec *tile, const re
         }
         __builtin_prefetch(next, 0, 2);
         __builtin_prefetch(next + FG_CACHE_LINE, 0, 2);
-        next += FG_AHEAD_PER_ROUND;
+        next += FG_PREFETCH_PER_ROUND;
         a += depth_step;
         b += b_stride;
     }

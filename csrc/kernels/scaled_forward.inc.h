@@ -21,9 +21,9 @@ static void activation(const struct fg_activation_args *);
 static tangent tangent_of(fg_activation function) {
     const real near = FG_REAL_BITS == 32 ? (real)0x1p-40 : (real)0x1p-80;
     const real z[2] = {-near, near};
-    real a[2], slope[2];
-    activation(&(struct fg_activation_args){.function = function, .n = 2, .z = z, .a = a, .slope = slope});
-    return (tangent){v_set1(a[0] / z[0]), v_set1(a[1] / z[1]), v_set1(slope[0]), v_set1(slope[1])};
+    real a[2], derivative[2];
+    activation(&(struct fg_activation_args){.function = function, .n = 2, .z = z, .a = a, .derivative = derivative});
+    return (tangent){v_set1(a[0] / z[0]), v_set1(a[1] / z[1]), v_set1(derivative[0]), v_set1(derivative[1])};
 }
 
 static void prepare_scaled(struct fg_linear_forward_args *p, real *bias, forward_lanes *lanes) {
@@ -85,7 +85,7 @@ static void finish_at_true_size(const struct fg_linear_forward_args *p, int64_t 
     if (p->measured) {
         const block_view view = {(const real *)stored, p->vecs * LANES, height, p->vecs};
         sums->preactivation = before.preactivation;
-        tally_squares(&sums->preactivation, squares_of(view), view);
+        accumulate_squares(&sums->preactivation, squares_of(view), view);
     }
     if (p->exponents.output) {
         sums->output = before.output;

@@ -9,7 +9,7 @@
 #include "simd_common.inc.h"
 #include "vmath.inc.h"
 #include "activations.inc.h"
-#include "tally.inc.h"
+#include "accumulators.inc.h"
 #include "scale.inc.h"
 #include "product.inc.h"
 #include "batch_sums.inc.h"

@@ -72,7 +72,7 @@ static inline vec v_expm1(vec x) {
     return v_copysign(v_select(v_eq(n, v_zero()), q, half + half), x);
 }
 
-/* e^x for x <= 0 as 2^n (1 + q), and what activations and their slopes are built from; parts not used cost nothing. */
+/* e^x for x <= 0 as 2^n (1 + q), and what activations and their derivatives are built from; parts not used cost nothing. */
 typedef struct {
     vec q, lifted_power, value, minus1; /* 2^(n + EXP_LIFT), e^x, e^x - 1 */
 } exp_tail;
@@ -122,15 +122,15 @@ static inline vec v_log1p(vec x) {
 }
 
 /* tanh' = 4 t / (1 + t)^2 with t = e^(-2|x|): 1 - tanh^2 would lose the tail. */
-static inline void v_tanh_slope(vec x, vec *tanh, vec *slope) {
+static inline void v_tanh_derivative(vec x, vec *tanh, vec *derivative) {
     const exp_tail t = v_exp_tail(v_at_least(v_set1(-2) * v_abs(x), EXP_LIFTED_LOWER));
     const vec inverse = v_set1(1) / (v_set1(2) + t.minus1);
     *tanh = v_copysign(t.minus1 * inverse, x);
-    *slope = v_times_exp(v_set1(4) * inverse * inverse, t);
+    *derivative = v_times_exp(v_set1(4) * inverse * inverse, t);
 }
 static inline vec v_tanh(vec x) {
-    vec tanh, slope;
-    v_tanh_slope(x, &tanh, &slope);
+    vec tanh, derivative;
+    v_tanh_derivative(x, &tanh, &derivative);
     return tanh;
 }
 

@@ -102,11 +102,11 @@ cdef extern from "fastgrad.h" nogil:
     void fg_plan_get_statistics(const fg_plan *, double *statistics)
 
     void fg_map_unary(fg_isa, fg_dtype, fg_unary, int64_t n, const void *x, void *y)
-    void fg_map_activation(fg_isa, fg_dtype, fg_activation, int64_t n, const void *z, void *a, void *slope)
+    void fg_map_activation(fg_isa, fg_dtype, fg_activation, int64_t n, const void *z, void *a, void *derivative)
     fg_status fg_op_forward(fg_isa, fg_dtype, fg_activation, int64_t rows, int64_t fan_in, int64_t fan_out,
-                            const void *x, const void *w, const void *b, void *output, void *slope, double *moments)
+                            const void *x, const void *w, const void *b, void *output, void *derivative, double *moments)
     fg_status fg_op_backward_data(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out, const void *delta,
-                                  const void *w, const void *slope, void *out, double *norm)
+                                  const void *w, const void *derivative, void *out, double *norm)
     fg_status fg_op_backward_weights(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out, const void *x,
                                      const void *delta, void *dw, void *db, double *norms)
     fg_status fg_op_loss(fg_isa, fg_dtype, fg_loss, int64_t columns, const void *outputs, const fg_batch *,

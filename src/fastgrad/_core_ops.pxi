@@ -6,32 +6,32 @@ def map_unary(str isa, str dtype, str name, object x, object y):
     fg_map_unary(ISAS[isa], DTYPES[dtype], <fg_unary> <int> UNARIES[name], a.view.shape[0], a.view.buf, b.view.buf)
 
 
-def map_activation(str isa, str dtype, str name, object z, object a, object slope):
+def map_activation(str isa, str dtype, str name, object z, object a, object derivative):
     cdef Pinned x = pin(z, "z", kind_of(dtype), 1, ANY)
     cdef Pinned y = pin(a, "a", kind_of(dtype), 1, x.view.shape[0], ANY, True)
-    cdef Pinned s = pin(slope, "slope", kind_of(dtype), 1, x.view.shape[0], ANY, True)
+    cdef Pinned s = pin(derivative, "derivative", kind_of(dtype), 1, x.view.shape[0], ANY, True)
     fg_map_activation(ISAS[isa], DTYPES[dtype], ACTIVATIONS[name], x.view.shape[0], x.view.buf, y.view.buf, s.view.buf)
 
 
-def op_forward(str isa, str dtype, str activation, object x, object w, object b, object output, object slope):
-    """Returns mean, root mean square and mean |slope|."""
+def op_forward(str isa, str dtype, str activation, object x, object w, object b, object output, object derivative):
+    """Returns mean, root mean square and mean |derivative|."""
     cdef char kind = kind_of(dtype)
     cdef Py_ssize_t rows = x.shape[0], fan_in = w.shape[0], fan_out = w.shape[1]
     cdef Pinned px = pin(x, "x", kind, 2, rows, fan_in), pw = pin(w, "w", kind, 2, fan_in, fan_out)
     cdef Pinned pb = pin(b, "b", kind, 1, fan_out), po = pin(output, "output", kind, 2, rows, fan_out, True)
-    cdef Pinned ps = pin(slope, "slope", kind, 2, rows, fan_out, True)
+    cdef Pinned ps = pin(derivative, "derivative", kind, 2, rows, fan_out, True)
     cdef double moments[3]
     raise_for(fg_op_forward(ISAS[isa], DTYPES[dtype], ACTIVATIONS[activation], rows, fan_in, fan_out, px.view.buf,
                             pw.view.buf, pb.view.buf, po.view.buf, ps.view.buf, moments))
     return moments[0], moments[1], moments[2]
 
 
-def op_backward_data(str isa, str dtype, object delta, object w, object slope, object out):
+def op_backward_data(str isa, str dtype, object delta, object w, object derivative, object out):
     """Returns the norm of the new delta."""
     cdef char kind = kind_of(dtype)
     cdef Py_ssize_t rows = delta.shape[0], fan_in = w.shape[0], fan_out = w.shape[1]
     cdef Pinned pd = pin(delta, "delta", kind, 2, rows, fan_out), pw = pin(w, "w", kind, 2, fan_in, fan_out)
-    cdef Pinned ps = pin(slope, "slope", kind, 2, rows, fan_in), po = pin(out, "out", kind, 2, rows, fan_in, True)
+    cdef Pinned ps = pin(derivative, "derivative", kind, 2, rows, fan_in), po = pin(out, "out", kind, 2, rows, fan_in, True)
     cdef double norm
     raise_for(fg_op_backward_data(ISAS[isa], DTYPES[dtype], rows, fan_in, fan_out, pd.view.buf, pw.view.buf,
                                   ps.view.buf, po.view.buf, &norm))

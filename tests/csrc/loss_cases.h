@@ -6,7 +6,7 @@
 #include "oracle.h"
 
 typedef struct {
-    matrix output, slope, delta, targets;
+    matrix output, derivative, delta, targets;
     int64_t *order, *labels;
     fg_batch batch;
 } loss_case;
@@ -17,7 +17,7 @@ static inline loss_case new_loss_case(const fg_kernels *k, fg_loss kind, int64_t
     const int64_t stride = some_stride(padded), samples = first_row + rows + 7;
     const int is_probability = kind == FG_LOSS_cross_entropy || kind == FG_LOSS_binary_cross_entropy;
     loss_case c = {.output = random_matrix(k->dtype, rows, columns, padded, stride, -6, 6),
-                   .slope = random_matrix(k->dtype, rows, columns, padded, stride, 0, 1),
+                   .derivative = random_matrix(k->dtype, rows, columns, padded, stride, 0, 1),
                    .delta = new_matrix(k->dtype, rows, columns, padded, stride),
                    .targets = random_matrix(k->dtype, samples, columns, columns, columns, is_probability ? 0 : -2, 1),
                    .order = fenced((size_t)samples * sizeof(int64_t)),
@@ -35,7 +35,7 @@ static inline loss_case new_loss_case(const fg_kernels *k, fg_loss kind, int64_t
     for (int64_t r = 0; r < rows && !is_probability; r += 3)
         for (int64_t j = 0; j < columns; j++)
             real_put(k->dtype, c.output.data, r * stride + j, at(&c.targets, fg_sample(&c.batch, first_row + r), j));
-    memcpy(c.delta.data, c.slope.data, (size_t)(rows * stride) * real_size(k->dtype));
+    memcpy(c.delta.data, c.derivative.data, (size_t)(rows * stride) * real_size(k->dtype));
     return c;
 }
 
@@ -54,7 +54,7 @@ static inline void check_loss(const fg_kernels *k, const struct fg_loss_args *ar
         }
         value += oracle_loss(args->kind, args->columns, a, y, gradient, bound);
         for (int64_t j = 0; j < args->columns; j++) {
-            const double f = args->output.slope_stored ? at(&c->slope, r, j) : a[j] > 0.0 ? 1.0 : 0.25;
+            const double f = args->output.derivative_stored ? at(&c->derivative, r, j) : a[j] > 0.0 ? 1.0 : 0.25;
             check_close("delta", at(&c->delta, r, j), gradient[j] * f * args->scale,
                         tolerance * bound[j] * f * args->scale);
             squares += gradient[j] * gradient[j] * args->scale * args->scale;

@@ -39,7 +39,7 @@ static inline long double oracle_activation(fg_activation function, long double 
     }
 }
 
-static inline long double oracle_slope(fg_activation function, long double z) {
+static inline long double oracle_derivative(fg_activation function, long double z) {
     const long double alpha = 1.6732632423543772848170429916717L, scale = 1.0507009873554804934193349852946L;
     const long double s = oracle_sigmoid(z), rate = sqrtl(2 / acosl(-1));
     switch (function) {

@@ -44,7 +44,7 @@ static int is_fused(const fg_kernels *k) { return k->isa != FG_SCALAR; }
 static void add_up(const fg_kernels *k, const matrix *input, int64_t input_stride, const matrix *delta,
                    const matrix *gradient) {
     double *const sums = fenced(FG_UPDATE_SUMS * sizeof *sums);
-    fg_ahead ahead = {0};
+    fg_prefetch prefetch = {0};
     const struct fg_linear_backward_weights_args args = {.rows = gradient->rows,
                                                          .depth = delta->rows,
                                                          .vecs = (int)fg_vecs(COLUMNS, k->lanes),
@@ -56,7 +56,7 @@ static void add_up(const fg_kernels *k, const matrix *input, int64_t input_strid
                                                          .gradient = gradient->data,
                                                          .sums = sums,
                                                          .measured = 1,
-                                                         .ahead = &ahead};
+                                                         .prefetch = &prefetch};
     k->linear_backward_weights(&args);
     check_close("norm", sums[FG_NORM_OF_GRADIENT], norm_of(gradient), sum_tolerance(k->dtype, norm_of(gradient)));
 }

@@ -32,8 +32,8 @@ static double saturation_of(fg_activation function) { return function > FG_ACTIV
 
 /* The activation of each row of z by the kernel that maps plain arrays, whose values test_activation checks. */
 static void check_activated(const fg_kernels *k, fg_activation function, const matrix *z, const matrix *output,
-                            const matrix *slope, const double *sums, int measured, double *of_column) {
-    long double sum = 0, sizes = 0, slopes = 0;
+                            const matrix *derivative, const double *sums, int measured, double *of_column) {
+    long double sum = 0, sizes = 0, derivatives = 0;
     int64_t saturated = 0;
     void *const a = fenced((size_t)z->columns * real_size(k->dtype)), *const s = fenced((size_t)z->columns *
                                                                                         real_size(k->dtype));
@@ -42,25 +42,26 @@ static void check_activated(const fg_kernels *k, fg_activation function, const m
                                                .n = z->columns,
                                                .z = (char *)z->data + (size_t)(r * z->stride) * real_size(k->dtype),
                                                .a = a,
-                                               .slope = s};
+                                               .derivative = s};
         k->activation(&map);
         for (int64_t c = 0; c < z->columns; c++) {
             CHECK(at(output, r, c) == real_at(k->dtype, a, c), "%s differs from its map", fg_activation_name(function));
-            CHECK(!slope->data || at(slope, r, c) == real_at(k->dtype, s, c), "slope of %s differs from its map",
-                  fg_activation_name(function));
+            CHECK(!derivative->data || at(derivative, r, c) == real_at(k->dtype, s, c),
+                  "derivative of %s differs from its map", fg_activation_name(function));
             sum += at(output, r, c);
             sizes += fabs(at(output, r, c));
-            slopes += fabs(real_at(k->dtype, s, c));
+            derivatives += fabs(real_at(k->dtype, s, c));
             of_column[c] += fabs(real_at(k->dtype, s, c));
-            saturated += slope->data && fabs(real_at(k->dtype, s, c)) < saturation_of(function);
+            saturated += derivative->data && fabs(real_at(k->dtype, s, c)) < saturation_of(function);
         }
     }
     check_close("sum of squares", sums[FG_SUM_OUTPUT_SQUARED], sum_of_squares(output),
                 sum_tolerance(k->dtype, sum_of_squares(output)));
-    if (measured || slope->data)
-        check_close("sum of slopes", sums[FG_SUM_ABS_SLOPE], slopes, sum_tolerance(k->dtype, slopes));
+    if (measured || derivative->data)
+        check_close("sum of derivatives", sums[FG_SUM_ABS_DERIVATIVE], derivatives,
+                    sum_tolerance(k->dtype, derivatives));
     else
-        CHECK(sums[FG_SUM_ABS_SLOPE] == -1.0, "a sum that nobody wants is touched");
+        CHECK(sums[FG_SUM_ABS_DERIVATIVE] == -1.0, "a sum that nobody wants is touched");
     if (!measured) {
         CHECK(sums[FG_SUM_OUTPUT] == -1.0 && sums[FG_SUM_SATURATED] == -1.0, "sums that nobody wants are touched");
         return;
@@ -72,25 +73,25 @@ static void check_activated(const fg_kernels *k, fg_activation function, const m
           (int)saturated);
 }
 
-static void check_column_slopes(const matrix *got, const double *want, int measured) {
+static void check_column_derivatives(const matrix *got, const double *want, int measured) {
     if (!measured) {
-        CHECK(untouched(got->data, (size_t)got->stride * real_size(got->dtype)), "column slopes are touched");
+        CHECK(untouched(got->data, (size_t)got->stride * real_size(got->dtype)), "column derivatives are touched");
         return;
     }
-    check_margins("column slopes", got);
+    check_margins("column derivatives", got);
     for (int64_t c = 0; c < got->columns; c++) {
-        check_close("column slope", at(got, 0, c), want[c], sum_tolerance(got->dtype, want[c]));
+        check_close("column derivative", at(got, 0, c), want[c], sum_tolerance(got->dtype, want[c]));
         CHECK((at(got, 0, c) == 0.0) == (want[c] == 0.0), "column %d is taken to be %s", (int)c,
               want[c] == 0.0 ? "alive" : "dead");
     }
 }
 
-/* Fetching ahead changes nothing, whether there is much to fetch, little, or nothing. */
-static fg_ahead some_ahead(const matrix *m) {
-    fg_ahead ahead = {0};
-    for (int64_t i = random_between(0, FG_AHEAD_RANGES); i > 0; i--)
-        fg_ahead_want(&ahead, m->data, random_between(0, 1000));
-    return ahead;
+/* Fetching prefetch changes nothing, whether there is much to fetch, little, or nothing. */
+static fg_prefetch some_prefetch(const matrix *m) {
+    fg_prefetch prefetch = {0};
+    for (int64_t i = random_between(0, FG_PREFETCH_RANGES); i > 0; i--)
+        fg_prefetch_want(&prefetch, m->data, random_between(0, 1000));
+    return prefetch;
 }
 
 /* Mostly short; now and then more than one pass through the first-level cache. */
@@ -106,11 +107,12 @@ static void forward_case(const fg_kernels *k, int64_t rows, int vecs) {
     const matrix bias = random_matrix(k->dtype, 1, columns, padded, padded, -magnitude, magnitude);
     const matrix z = new_matrix(k->dtype, rows, columns, padded, stride);
     const matrix output = new_matrix(k->dtype, rows, columns, padded, stride);
-    matrix slope = new_matrix(k->dtype, rows, columns, padded, stride);
+    matrix derivative = new_matrix(k->dtype, rows, columns, padded, stride);
     const int has_bias = (int)random_between(0, 1);
-    fg_ahead ahead = some_ahead(&input);
+    fg_prefetch prefetch = some_prefetch(&input);
     double *const sums = fenced(FG_FORWARD_SUMS * sizeof *sums);
-    const matrix column_slopes = {k->dtype, 1, columns, padded, padded, fenced((size_t)padded * real_size(k->dtype))};
+    const matrix column_derivatives = {k->dtype, 1,      columns,
+                                       padded,   padded, fenced((size_t)padded * real_size(k->dtype))};
     double of_column[64] = {0};
     struct fg_linear_forward_args args = {.rows = rows,
                                           .depth = depth,
@@ -124,7 +126,7 @@ static void forward_case(const fg_kernels *k, int64_t rows, int vecs) {
                                           .output = z.data,
                                           .output_stride = stride,
                                           .sums = sums,
-                                          .ahead = &ahead};
+                                          .prefetch = &prefetch};
     CASE("%s %s forward, %d rows x %d, depth %d", fg_isa_name(k->isa), real_name(k->dtype), (int)rows, (int)columns,
          (int)depth);
     k->linear_forward(&args);
@@ -132,23 +134,23 @@ static void forward_case(const fg_kernels *k, int64_t rows, int vecs) {
     check_margins("z", &z);
     args.activation = (fg_activation)random_between(0, FG_ACTIVATIONS - 1);
     args.output = output.data;
-    args.slope = slope.data = random_between(0, 1) ? slope.data : NULL;
+    args.derivative = derivative.data = random_between(0, 1) ? derivative.data : NULL;
     args.measured = (int)random_between(0, 1);
-    args.column_slopes = column_slopes.data;
-    sums[FG_SUM_OUTPUT] = sums[FG_SUM_ABS_SLOPE] = sums[FG_SUM_SATURATED] = -1.0;
+    args.column_derivatives = column_derivatives.data;
+    sums[FG_SUM_OUTPUT] = sums[FG_SUM_ABS_DERIVATIVE] = sums[FG_SUM_SATURATED] = -1.0;
     args.saturation = saturation_of(args.activation);
     k->linear_forward(&args);
     check_margins("output", &output);
-    if (slope.data)
-        check_margins("slope", &slope);
-    check_activated(k, args.activation, &z, &output, &slope, sums, args.measured, of_column);
-    check_column_slopes(&column_slopes, of_column, args.measured);
+    if (derivative.data)
+        check_margins("derivative", &derivative);
+    check_activated(k, args.activation, &z, &output, &derivative, sums, args.measured, of_column);
+    check_column_derivatives(&column_derivatives, of_column, args.measured);
     take_fences_down();
 }
 
 static fg_form form_of(fg_activation function) {
     static const fg_form forms[] = {
-#define FG_ACTIVATION(name, form, slope_below, steepest) FG_##form,
+#define FG_ACTIVATION(name, form, derivative_below, steepest) FG_##form,
 #include "activations.def"
 #undef FG_ACTIVATION
     };
@@ -190,11 +192,11 @@ static void scaled_forward_case(const fg_kernels *k, int64_t rows, int vecs) {
     const matrix plain = new_matrix(k->dtype, rows, columns, padded, stride),
                  stored_input = scaled(&input, -input_power);
     const matrix output = new_matrix(k->dtype, rows, columns, padded, stride);
-    const matrix plain_slope = new_matrix(k->dtype, rows, columns, padded, stride);
-    const matrix slope = new_matrix(k->dtype, rows, columns, padded, stride);
+    const matrix plain_derivative = new_matrix(k->dtype, rows, columns, padded, stride);
+    const matrix derivative = new_matrix(k->dtype, rows, columns, padded, stride);
     double *const plain_sums = fenced(FG_FORWARD_SUMS * sizeof(double)), *const sums =
                                                                              fenced(FG_FORWARD_SUMS * sizeof *sums);
-    fg_ahead ahead = some_ahead(&input);
+    fg_prefetch prefetch = some_prefetch(&input);
     struct fg_linear_forward_args args = {.rows = rows,
                                           .depth = depth,
                                           .vecs = vecs,
@@ -206,25 +208,25 @@ static void scaled_forward_case(const fg_kernels *k, int64_t rows, int vecs) {
                                           .weights = weights.data,
                                           .bias = random_between(0, 1) ? bias.data : NULL,
                                           .output = plain.data,
-                                          .slope = plain_slope.data,
+                                          .derivative = plain_derivative.data,
                                           .output_stride = stride,
                                           .saturation = saturation_of(function),
                                           .sums = plain_sums,
-                                          .column_slopes = fenced((size_t)padded * real_size(k->dtype)),
+                                          .column_derivatives = fenced((size_t)padded * real_size(k->dtype)),
                                           .measured = 1,
-                                          .ahead = &ahead};
+                                          .prefetch = &prefetch};
     CASE("%s %s %s, %d rows x %d, depth %d, exponents %d and %d", fg_isa_name(k->isa), real_name(k->dtype),
          fg_activation_name(function), (int)rows, (int)columns, (int)depth, input_power, output_exponent);
     k->linear_forward(&args);
     args.input = stored_input.data;
     args.output = output.data;
-    args.slope = slope.data;
+    args.derivative = derivative.data;
     args.sums = sums;
     args.exponents = (fg_signal_exponents){input_power, input_power, output_exponent};
     args.near_zero = near_zero;
     k->linear_forward(&args);
     check_scaled("output", &output, &plain, output_exponent);
-    check_scaled("slope", &slope, &plain_slope, 0);
+    check_scaled("derivative", &derivative, &plain_derivative, 0);
     for (int s = 0; s < FG_FORWARD_SUMS; s++) {
         const int homogeneous = form == FG_HOMOGENEOUS || near_zero;
         const int of_z = homogeneous && (input_power || output_exponent) ? output_exponent : input_power;
@@ -321,9 +323,9 @@ static void backward_data_case(const fg_kernels *k, int64_t rows, int vecs) {
     const matrix weights = random_matrix(k->dtype, depth, columns, padded, padded, -1, 1);
     const matrix output = random_matrix(k->dtype, rows, columns, padded, stride, -1, 1);
     const matrix below = random_matrix(k->dtype, rows, columns, padded, stride, 0, 1);
-    const matrix slope = new_matrix(k->dtype, rows, columns, padded, stride);
+    const matrix derivative = new_matrix(k->dtype, rows, columns, padded, stride);
     double *const sums = fenced(FG_BACKWARD_SUMS * sizeof *sums);
-    fg_ahead ahead = some_ahead(&delta);
+    fg_prefetch prefetch = some_prefetch(&delta);
     const int move = magnitude < 1e-9 ? 32 : magnitude > 1e9 ? -32 : (int)random_between(-1, 1) * 32;
     const struct fg_derivative derivative = {output.data, below.data, stride, stored, 0.25, ldexp(1.0, move)};
     long double squares = 0, squares_slack = 0;
@@ -336,16 +338,16 @@ static void backward_data_case(const fg_kernels *k, int64_t rows, int vecs) {
                                                       .below = derivative,
                                                       .sums = sums,
                                                       .measured = (int)random_between(0, 1),
-                                                      .ahead = &ahead};
+                                                      .prefetch = &prefetch};
     sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] = -1.0;
     real_put(k->dtype, output.data, random_between(0, rows - 1) * stride, 0.0);
-    memcpy(slope.data, below.data, (size_t)(rows * stride) * real_size(k->dtype));
+    memcpy(derivative.data, below.data, (size_t)(rows * stride) * real_size(k->dtype));
     CASE("%s %s backward data, %d rows x %d, depth %d", fg_isa_name(k->isa), real_name(k->dtype), (int)rows,
          (int)columns, (int)depth);
     k->linear_backward_data(&args);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < columns; c++) {
-            const double f = stored ? at(&slope, r, c) : at(&output, r, c) > 0.0 ? 1.0 : 0.25;
+            const double f = stored ? at(&derivative, r, c) : at(&output, r, c) > 0.0 ? 1.0 : 0.25;
             long double sum = 0, sizes = 0;
             for (int64_t j = 0; j < depth; j++) {
                 sum += (long double)at(&delta, r, j) * at(&weights, j, c);
@@ -388,7 +390,7 @@ static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, i
     matrix states[FG_MAX_STATES], old_states[FG_MAX_STATES];
     double *const sums = fenced(FG_UPDATE_SUMS * sizeof *sums);
     const size_t bytes = (size_t)(rows * padded) * real_size(k->dtype);
-    fg_ahead ahead = some_ahead(&delta);
+    fg_prefetch prefetch = some_prefetch(&delta);
     struct fg_linear_backward_weights_args args = {.rows = rows,
                                                    .depth = depth,
                                                    .vecs = vecs,
@@ -401,7 +403,7 @@ static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, i
                                                    .update = updates ? &update : NULL,
                                                    .sums = sums,
                                                    .measured = (int)random_between(0, 1),
-                                                   .ahead = &ahead};
+                                                   .prefetch = &prefetch};
     memcpy(old.data, weights.data, bytes);
     for (int j = 0; updates && j < fg_optimizer_states(update.kind); j++) {
         const int is_mean_square =
@@ -501,23 +503,23 @@ static void test_unary(const fg_kernels *k) {
         }
 }
 
-/* The slopes of gelu, gelu_tanh, silu and mish cross zero, where no relative bound can hold. */
+/* The derivatives of gelu, gelu_tanh, silu and mish cross zero, where no relative bound can hold. */
 static void test_activation(const fg_kernels *k) {
     for (int function = 0; function < FG_ACTIVATIONS; function++)
         for (int64_t n = 0; n <= 3 * k->lanes + 1; n++) {
             const matrix z = random_matrix(k->dtype, 1, n, n, n, -8, 8), a = new_matrix(k->dtype, 1, n, n, n);
-            const matrix slope = new_matrix(k->dtype, 1, n, n, n);
+            const matrix derivative = new_matrix(k->dtype, 1, n, n, n);
             const struct fg_activation_args args = {
-                .function = (fg_activation)function, .n = n, .z = z.data, .a = a.data, .slope = slope.data};
+                .function = (fg_activation)function, .n = n, .z = z.data, .a = a.data, .derivative = derivative.data};
             const int crosses_zero = function == FG_ACTIVATION_gelu || function == FG_ACTIVATION_gelu_tanh ||
                                      function == FG_ACTIVATION_silu || function == FG_ACTIVATION_mish;
             CASE("%s %s %s of %d", fg_isa_name(k->isa), real_name(k->dtype), fg_activation_name(args.function), (int)n);
             k->activation(&args);
             for (int64_t i = 0; i < n; i++) {
                 const long double value = oracle_activation(args.function, at(&z, 0, i));
-                const long double f = oracle_slope(args.function, at(&z, 0, i));
+                const long double f = oracle_derivative(args.function, at(&z, 0, i));
                 check_close("value", at(&a, 0, i), value, 8 * real_epsilon(k->dtype) * fabsl(value));
-                check_close("slope", at(&slope, 0, i), f,
+                check_close("derivative", at(&derivative, 0, i), f,
                             8 * real_epsilon(k->dtype) * (fabsl(f) + 0.1L * crosses_zero));
             }
             take_fences_down();

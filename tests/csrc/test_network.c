@@ -315,7 +315,7 @@ static void test_floating_point_state(fg_isa isa) {
     const shape s = {.isa = isa, .dtype = FG_F64, .layers = 1, .has_bias = 1, .sizes = {2, 1}};
     const double x[] = {INFINITY, 0.1}, y[] = {1}, zero[] = {0, 0};
     const fg_batch good = {.rows = 1, .inputs = zero, .targets = y}, bad = {.rows = 1, .inputs = x, .targets = y};
-    double loss, statistics[FG_STATISTICS], z[2], slope[2];
+    double loss, statistics[FG_STATISTICS], z[2], derivative[2];
     int32_t exponent;
     fg_network *const net = new_network(&s);
     fg_plan *const inference = new_plan(net, 1, FG_INFERENCE);
@@ -337,7 +337,7 @@ static void test_floating_point_state(fg_isa isa) {
     KEEPS_STATE((fg_plan_gradients(plan, &bad, FG_LOSS_cross_entropy, &loss), 0));
     KEEPS_STATE((fg_plan_loss(plan, &bad, FG_LOSS_huber, &loss), 0));
     KEEPS_STATE((fg_map_unary(isa, FG_F64, FG_UNARY_log1p, 2, x, z), 0));
-    KEEPS_STATE((fg_map_activation(isa, FG_F64, FG_ACTIVATION_gelu, 2, x, z, slope), 0));
+    KEEPS_STATE((fg_map_activation(isa, FG_F64, FG_ACTIVATION_gelu, 2, x, z, derivative), 0));
     KEEPS_STATE(fg_first_nonfinite(FG_F64, 2, x));
     KEEPS_STATE((fg_fma_peak(isa, FG_F64, 1e-4), 0));
 #undef KEEPS_STATE

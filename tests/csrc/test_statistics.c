@@ -23,7 +23,7 @@ static void check_layer_statistics(const fg_plan *plan, const fg_network *net, c
     double *const now = new_reals(FG_F64, n, 0, 0), *const dw = new_reals(FG_F64, n, 0, 0);
     double *const a = new_reals(FG_F64, entries, 0, 0), *const delta = new_reals(FG_F64, entries, 0, 0);
     double *const db = new_reals(FG_F64, s->sizes[l + 1], 0, 0);
-    double sum = 0.0, slopes = 0.0;
+    double sum = 0.0, derivatives = 0.0;
     fg_network_get_weights(net, l, now);
     fg_plan_get_weight_gradient(plan, l, dw);
     fg_plan_get_bias_gradient(plan, l, db);
@@ -31,14 +31,14 @@ static void check_layer_statistics(const fg_plan *plan, const fg_network *net, c
     fg_plan_get_delta(plan, l, delta);
     for (int64_t i = 0; i < entries; i++) {
         sum += a[i];
-        slopes += s->activations[l] == FG_ACTIVATION_tanh ? 1 - a[i] * a[i] : 1;
+        derivatives += s->activations[l] == FG_ACTIVATION_tanh ? 1 - a[i] * a[i] : 1;
     }
     for (int64_t i = 0; i < n; i++)
         CHECK(fabs(now[i] - w[i] + 1e-3 * dw[i] / (fabs(dw[i]) + 1e-8)) < 1e-12,
               "layer %d, weight %d moves by %g for a gradient of %g", l, (int)i, now[i] - w[i], dw[i]);
     check_statistic(statistics, FG_STATISTIC_act_mean, s->layers, l, sum / (double)entries);
     check_statistic(statistics, FG_STATISTIC_act_rms, s->layers, l, norm_of(a, NULL, entries) / sqrt((double)entries));
-    check_statistic(statistics, FG_STATISTIC_deriv_mean, s->layers, l, slopes / (double)entries);
+    check_statistic(statistics, FG_STATISTIC_deriv_mean, s->layers, l, derivatives / (double)entries);
     check_statistic(statistics, FG_STATISTIC_delta_norm, s->layers, l, norm_of(delta, NULL, entries));
     check_statistic(statistics, FG_STATISTIC_grad_norm, s->layers, l, norm_of(dw, NULL, n));
     check_statistic(statistics, FG_STATISTIC_bias_grad_norm, s->layers, l, norm_of(db, NULL, s->sizes[l + 1]));

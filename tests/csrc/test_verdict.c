@@ -37,9 +37,9 @@ static uint64_t digest_everything(const fg_optimizer *o) {
 static void apply_all_the_same(fg_plan *plan, fg_optimizer *o) {
     const fg_fpenv caller = fg_fpenv_enter();
     const struct fg_update update = fg_optimizer_next(o);
-    fg_ahead ahead = {0};
+    fg_prefetch prefetch = {0};
     for (int64_t u = 0; u < plan->units; u++)
-        fg_layer_backward_weights(plan, &plan->unit[u], &update, o, 0, &ahead);
+        fg_layer_backward_weights(plan, &plan->unit[u], &update, o, 0, &prefetch);
     fg_fpenv_leave(caller);
 }
 

@@ -1,4 +1,4 @@
-/* Tallies: sums over a unit of work, in float64.
+/* Accumulators: sums over a unit of work, in float64.
  *
  * Within a block partial sums are taken in the working precision and widened once. A term goes through some 16 additions
  * on its way: down its column in a tile, across the tile's columns, and over the block's tiles.
@@ -8,29 +8,29 @@
  * value's square can leave. In float64 squares are summed again in three parts, see norm.h, where a norm is wanted. */
 typedef struct {
     dvec part[DVECS];
-} tally;
+} accumulator;
 
-static inline void tally_clear(tally *t) {
+static inline void accumulator_clear(accumulator *t) {
     for (int i = 0; i < DVECS; i++)
         t->part[i] = d_zero();
 }
 
 /* Lane by lane into `lane`, then pairwise, so that the order does not depend on the compiler. */
-ALWAYS_INLINE double total_of(const tally *t, const int tallies, double *lane) {
-    for (int i = 0; i < tallies * DVECS; i++)
+ALWAYS_INLINE double total_of(const accumulator *t, const int accumulators, double *lane) {
+    for (int i = 0; i < accumulators * DVECS; i++)
         d_store(lane + i * DLANES, t[i / DVECS].part[i % DVECS]);
-    for (int width = tallies * LANES / 2; width > 0; width /= 2)
+    for (int width = accumulators * LANES / 2; width > 0; width /= 2)
         for (int i = 0; i < width; i++)
             lane[i] += lane[i + width];
     return lane[0];
 }
 
-static inline double tally_total(const tally *t) {
+static inline double accumulator_total(const accumulator *t) {
     double lane[LANES];
     return total_of(t, 1, lane);
 }
 
-static inline void tally_add(tally *t, vec x) {
+static inline void accumulate(accumulator *t, vec x) {
     dvec wide[DVECS];
     v_widen(x, wide);
     for (int i = 0; i < DVECS; i++)
@@ -38,14 +38,14 @@ static inline void tally_add(tally *t, vec x) {
 }
 
 static double total_of_lanes(vec lanes) {
-    tally total;
-    tally_clear(&total);
-    tally_add(&total, lanes);
-    return tally_total(&total);
+    accumulator total;
+    accumulator_clear(&total);
+    accumulate(&total, lanes);
+    return accumulator_total(&total);
 }
 
 /* Adds a * b, multiplied in float64. */
-static inline void tally_add_product(tally *t, vec a, vec b) {
+static inline void accumulate_product(accumulator *t, vec a, vec b) {
     dvec wide_a[DVECS], wide_b[DVECS];
     v_widen(a, wide_a);
     v_widen(b, wide_b);
@@ -54,7 +54,7 @@ static inline void tally_add_product(tally *t, vec a, vec b) {
 }
 
 /* Adds a * (b - c), subtracted and multiplied in float64. */
-static inline void tally_add_times_difference(tally *t, vec a, vec b, vec c) {
+static inline void accumulate_times_difference(accumulator *t, vec a, vec b, vec c) {
     dvec wide_a[DVECS], wide_b[DVECS], wide_c[DVECS];
     v_widen(a, wide_a);
     v_widen(b, wide_b);
@@ -67,18 +67,18 @@ static inline void tally_add_times_difference(tally *t, vec a, vec b, vec c) {
  * gradients are the same to the bit on machines that multiply and add alike. */
 enum { LINE = FG_CACHE_LINE / (int)sizeof(real) };
 typedef struct {
-    tally of[LINE / LANES];
-} row_tally;
+    accumulator of[LINE / LANES];
+} row_accumulator;
 
-static inline void row_clear(row_tally *t) {
+static inline void row_clear(row_accumulator *t) {
     for (int i = 0; i < LINE / LANES; i++)
-        tally_clear(&t->of[i]);
+        accumulator_clear(&t->of[i]);
 }
 
-/* The tally of the columns from c on. */
-static inline tally *row_at(row_tally *t, int64_t c) { return &t->of[c % LINE / LANES]; }
+/* The accumulator of the columns from c on. */
+static inline accumulator *row_at(row_accumulator *t, int64_t c) { return &t->of[c % LINE / LANES]; }
 
-static inline double row_total(const row_tally *t) {
+static inline double row_total(const row_accumulator *t) {
     double lane[LINE];
     return total_of(t->of, LINE / LANES, lane);
 }
@@ -119,70 +119,71 @@ static inline mask trusted_lanes(vec sum) { return m_and(m_not(small_lanes(sum))
 static inline int squares_are_trusted(vec sum) { return !m_any(m_not(trusted_lanes(sum))); }
 
 #if FG_REAL_BITS == 32
-static void tally_squares_in_float64(tally *t, block_view x) {
+static void accumulate_squares_in_float64(accumulator *t, block_view x) {
     for (int r = 0; r < x.rows; r++)
         for (int v = 0; v < x.vecs; v++) {
             const vec e = v_load(x.at + r * x.stride + v * LANES);
-            tally_add_product(t, e, e);
+            accumulate_product(t, e, e);
         }
 }
 
-static __attribute__((noinline)) void tally_doubtful_squares(tally *t, vec sum, block_view x) {
+static __attribute__((noinline)) void accumulate_doubtful_squares(accumulator *t, vec sum, block_view x) {
     const mask small = small_lanes(sum);
     dvec magnified[DVECS];
     if (m_any(m_not(m_or(small, trusted_lanes(sum))))) {
-        tally_squares_in_float64(t, x);
+        accumulate_squares_in_float64(t, x);
         return;
     }
-    tally_add(t, v_select(small, v_zero(), sum));
+    accumulate(t, v_select(small, v_zero(), sum));
     v_widen(v_select(small, squares_of_scaled(x, 0x1p100f), v_zero()), magnified);
     for (int i = 0; i < DVECS; i++)
         t->part[i] = t->part[i] + magnified[i] * 0x1p-200;
 }
 #else
-static inline void tally_doubtful_squares(tally *t, vec sum, block_view x) { (void)x, tally_add(t, sum); }
+static inline void accumulate_doubtful_squares(accumulator *t, vec sum, block_view x) { (void)x, accumulate(t, sum); }
 #endif
 
 /* Summing a block again in float64 has nothing to give that a float64 sum has not. */
 static inline int cannot_be_bettered(vec sum) { return FG_REAL_BITS == 64 || squares_are_trusted(sum); }
 
 /* Adds the squares of a block whose sum in working precision is at hand. */
-static inline void tally_squares(tally *t, vec sum, block_view x) {
+static inline void accumulate_squares(accumulator *t, vec sum, block_view x) {
     if (__builtin_expect(cannot_be_bettered(sum), 1))
-        tally_add(t, sum);
+        accumulate(t, sum);
     else
-        tally_doubtful_squares(t, sum, x);
+        accumulate_doubtful_squares(t, sum, x);
 }
 
-static __attribute__((noinline)) void tally_doubtful_moments(tally *values, tally *squares, vec sum_of_squares,
-                                                             block_view x) {
+static __attribute__((noinline)) void accumulate_doubtful_moments(accumulator *values, accumulator *squares,
+                                                                  vec sum_of_squares, block_view x) {
     for (int r = 0; r < x.rows; r++)
         for (int v = 0; v < x.vecs; v++)
-            tally_add(values, v_load(x.at + r * x.stride + v * LANES));
-    tally_doubtful_squares(squares, sum_of_squares, x);
+            accumulate(values, v_load(x.at + r * x.stride + v * LANES));
+    accumulate_doubtful_squares(squares, sum_of_squares, x);
 }
 
 /* Adds the values and their squares; a plain sum is trusted where the squares are. */
-static inline void tally_moments(tally *values, tally *squares, vec sum, vec sum_of_squares, block_view x) {
+static inline void accumulate_moments(accumulator *values, accumulator *squares, vec sum, vec sum_of_squares,
+                                      block_view x) {
     if (__builtin_expect(cannot_be_bettered(sum_of_squares), 1)) {
-        tally_add(values, sum);
-        tally_add(squares, sum_of_squares);
+        accumulate(values, sum);
+        accumulate(squares, sum_of_squares);
         return;
     }
-    tally_doubtful_moments(values, squares, sum_of_squares, x);
+    accumulate_doubtful_moments(values, squares, sum_of_squares, x);
 }
 
 /* What a norm is the root of: squares that fit a double, and the others. */
 typedef struct {
-    tally squares;
+    accumulator squares;
     fg_squares apart;
-} norm_tally;
+} norm_accumulator;
 
-static inline void norm_clear(norm_tally *t) { *t = (norm_tally){0}; }
+static inline void norm_clear(norm_accumulator *t) { *t = (norm_accumulator){0}; }
 
-static inline double norm_total(const norm_tally *t) {
+static inline double norm_total(const norm_accumulator *t) {
     fg_squares squares = t->apart;
-    squares.middle += tally_total(&t->squares);
+    squares.middle += accumulator_total(&t->squares);
     return fg_norm(&squares);
 }
 
@@ -205,21 +206,21 @@ static void add_squares_apart(fg_squares *s, block_view x) {
     s->large += total_of_lanes(large);
 }
 
-static __attribute__((noinline)) void norm_add_doubtful(norm_tally *t, vec sum, block_view x) {
+static __attribute__((noinline)) void norm_add_doubtful(norm_accumulator *t, vec sum, block_view x) {
     (void)sum;
     add_squares_apart(&t->apart, x);
 }
 #else
-static inline void norm_add_doubtful(norm_tally *t, vec sum, block_view x) {
-    tally_doubtful_squares(&t->squares, sum, x);
+static inline void norm_add_doubtful(norm_accumulator *t, vec sum, block_view x) {
+    accumulate_doubtful_squares(&t->squares, sum, x);
 }
 #endif
 
 /* Adds a block. */
-static inline void norm_add(norm_tally *t, block_view x) {
+static inline void norm_add(norm_accumulator *t, block_view x) {
     const vec sum = squares_of(x);
     if (__builtin_expect(squares_are_trusted(sum), 1))
-        tally_add(&t->squares, sum);
+        accumulate(&t->squares, sum);
     else
         norm_add_doubtful(t, sum, x);
 }
