@@ -3,6 +3,7 @@
 #include "plan.h"
 #include "fpenv.h"
 #include "layout.h"
+#include "packing.h"
 #include <string.h>
 
 void fg_map_unary(fg_isa isa, fg_dtype dtype, fg_unary function, int64_t n, const void *x, void *y) {

@@ -1,6 +1,7 @@
 /* What a pass left behind, as plain arrays. */
 #include "exponents.h"
 #include "fpenv.h"
+#include "packing.h"
 #include <math.h>
 #include <string.h>
 
