@@ -33,9 +33,6 @@ typedef struct fg_signal_exponents {
     int input, preactivation, output; /* preactivation: the input's, or larger where the bias is larger by far */
 } fg_signal_exponents;
 
-/* |z| below which an activation through zero is linear on either side, to the last bit. */
-static inline double fg_near_zero(fg_dtype dtype) { return dtype == FG_F32 ? 0x1p-30 : 0x1p-60; }
-
 struct fg_linear_forward_args {
     int64_t rows, depth; /* rows: at most FG_ROW_BLOCK */
     int vecs, tail;
@@ -66,10 +63,11 @@ enum {
 };
 
 /* How f' of a layer reaches its delta: derivative holds it where derivative_stored is 1; else it is 1 where the output is
- * positive and derivative_below elsewhere. The delta replaces what derivative held. */
+ * positive and derivative_below elsewhere. */
 struct fg_derivative {
     const void *output; /* [rows][stride] */
-    void *derivative; /* [rows][stride] */
+    const void *derivative; /* [rows][stride] */
+    void *delta; /* [rows][stride], where it goes: `derivative` or another place */
     int64_t stride;
     int derivative_stored;
     double derivative_below;

@@ -33,6 +33,15 @@ const char *fg_loss_name(fg_loss loss) {
     return names[loss];
 }
 
+const char *fg_clip_name(fg_clip_kind clip) {
+    static const char *const names[] = {
+#define FG_CLIP(name, waits) #name,
+#include "clips.def"
+#undef FG_CLIP
+    };
+    return names[clip];
+}
+
 const char *fg_statistic_name(fg_statistic statistic) {
     static const char *const names[] = {
 #define FG_STATISTIC(name) #name,
