@@ -40,8 +40,8 @@ class Engine:
         self.output_activation = activations[-1]
         self.seed = seed
         self.trainers = 0
-        self._inference = _core.Plan(self.network, _chunks.ROWS, "inference")
-        self._losses = _core.Plan(self.network, 1, "training")
+        self._inference = _core.Plan(self.network, _chunks.ROWS, "outputs")
+        self._losses = _core.Plan(self.network, 1, "levels")
         self._gradients = _core.Plan(self.network, 1, "gradients")
         self._can_backward = False
 
@@ -168,14 +168,16 @@ class Task:
         self.nonfinite: Nonfinite | None = None
         self._loss = options.loss
         self._check_finite = options.check_finite
-        self._state = _core.Optimizer(network, core_options(options.optimizer))
-        self._liveness = None if options.telemetry is None else _core.Liveness(network, window)
-        self._plan = _core.Plan(network, 1, "training")
+        unclipped = {"kind": "none", "bound": 0.0, "eps": 0.0, "output": True}
+        self._training = _core.Training(network, core_options(options.optimizer), options.loss, unclipped)
+        if options.telemetry is not None:
+            self._training.watch(window)
+        self._plan = _core.Plan(network, 1, "levels")
 
     @property
     def steps(self) -> int:
         """Number of steps done."""
-        return self._state.steps
+        return self._training.steps
 
     def checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Data:
         """Return X and y for these steps."""
@@ -194,13 +196,12 @@ class Task:
         _core.RefusedError
             The loss, which it has, or the update is not finite. Nothing has changed.
         """
-        slot = slots[self._state.steps % len(slots)]
-        loss = self._plan.step(x, y, self._loss, self._state, self._liveness, slot, False, self._check_finite)
+        slot = slots[self._training.steps % len(slots)]
+        loss = self._plan.step(x, y, self._training, slot, False, self._check_finite)
         if loss is None:
             data = self.checked(x, y)
-            slot = slots[self._state.steps % len(slots)]
-            task = self._loss, self._state, self._liveness
-            loss = self._plan.step(data.X, data.y, *task, slot, True, flat=data.flat)
+            slot = slots[self._training.steps % len(slots)]
+            loss = self._plan.step(data.X, data.y, self._training, slot, True, flat=data.flat)
         return loss
 
     def advance(
@@ -238,18 +239,16 @@ class Task:
         _core.RefusedError
             As in `step`, of the step that was next; others before it have been done.
         """
-        task = self._loss, self._state, self._liveness
+        kept = self._training, losses, statistics
         with self.network:
             try:
-                done = self._plan.steps(data.X, data.y, order, batch_size, *task, losses, statistics, first, data.flat)
+                done = self._plan.steps(data.X, data.y, order, batch_size, *kept, first, data.flat)
                 keep()
             except BaseException:
                 keep()
                 raise
             finally:
                 self._plan.unrecorded = False
-        if done == first:
-            raise _core.RefusedError(float(losses[done]))
         return done
 
     def accuse(self) -> Nonfinite:
