@@ -20,13 +20,13 @@ def switch(name: str, allowed: set[str]) -> list[str]:
     return words
 
 
-def library(name: str, pattern: str, isa_flags: list[str]) -> tuple[str, dict[str, object]]:
+def library(name: str, patterns: list[str], isa_flags: list[str]) -> tuple[str, dict[str, object]]:
     cflags = CFLAGS + FLAGS["FLAGS_warnings"] + isa_flags
-    return name, {"sources": files(pattern), "include_dirs": ["csrc"], "cflags": cflags, "obj_deps": {"": HEADERS}}
+    return name, {"sources": files(*patterns), "include_dirs": ["csrc"], "cflags": cflags, "obj_deps": {"": HEADERS}}
 
 
-def files(pattern: str) -> list[str]:
-    return sorted(str(path) for path in Path("csrc").glob(pattern))
+def files(*patterns: str) -> list[str]:
+    return sorted(str(path) for pattern in patterns for path in Path("csrc").glob(pattern))
 
 
 class SharedObjects(build_clib):
@@ -62,7 +62,7 @@ PLATFORM = sysconfig.get_platform()
 COMPILER = Path(os.environ.get("CC", "").split(" ")[-1]).name
 BUILD = "-".join(["build/debug" if DEBUG else "build/release", *filter(None, [COMPILER]), *SANITIZERS])
 OBJECTS = f"{BUILD}/{PLATFORM}"
-HEADERS = files("**/*.h") + files("**/*.def") + files("flags.mk")
+HEADERS = files("**/*.h", "**/*.def", "flags.mk")
 
 LINES = (line.partition("=") for line in Path("csrc/flags.mk").read_text().splitlines())
 FLAGS = {name.strip(): words.split() for name, equals, words in LINES if equals}
@@ -81,8 +81,8 @@ CORE = Extension(
 )
 setup(
     libraries=[
-        library("fastgrad_engine", "*.c", []),
-        *(library(f"fastgrad_{isa}", f"kernels/{isa}_*.c", FLAGS[f"FLAGS_{isa}"]) for isa in ISAS),
+        library("fastgrad_engine", ["*.c", "exponents/*.c", "stages/*.c"], []),
+        *(library(f"fastgrad_{isa}", [f"kernels/{isa}_*.c"], FLAGS[f"FLAGS_{isa}"]) for isa in ISAS),
     ],
     ext_modules=[CORE],
     cmdclass={"build_clib": SharedObjects, "build_ext": BuildLibrariesFirst},

@@ -9,7 +9,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "fpenv.h"
 #include "layout.h"
-#include "plan.h"
+#include "gradients.h"
+#include "stage.h"
 #include "square.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ typedef struct {
 typedef struct {
     fg_network *net;
     fg_plan *plan;
-    fg_optimizer *sgd, *adam;
+    fg_training *sgd, *adam;
     fg_share all_rows;
 } subject;
 
@@ -47,30 +48,30 @@ static double fma_peak(const subject *s) {
 }
 
 static double forward(const subject *s) {
+    const fg_pass pass = {.plan = s->plan};
     fg_share share = s->all_rows;
-    for (int l = 0; l < s->net->layers; l++) {
-        share.panels = s->net->layer[l].panels;
-        fg_layer_forward(s->plan, l, share);
+    for (int level = 1; level <= s->net->layers; level++) {
+        share.panels = s->plan->level[level].forward_panels;
+        fg_linear_stage.forward(&pass, level, share, NULL);
     }
     return flops_of(s, s->net->layers);
 }
 
 static double backward_data(const subject *s) {
+    const fg_pass pass = {.plan = s->plan};
     fg_share share = s->all_rows;
-    for (int level = s->net->layers - 1; level > 0; level--) {
-        share.panels = fg_level_panels(s->plan, level);
-        fg_level_backward_data(s->plan, level, share, s->plan->scratch[0]);
+    for (int level = s->net->layers; level > 1; level--) {
+        share.panels = s->plan->level[level - 1].backward_panels;
+        fg_linear_stage.backward(&pass, level, share, s->plan->scratch[0]);
     }
     return flops_of(s, s->net->layers - 1);
 }
 
-static double backward_weights(const subject *s, const fg_optimizer *optimizer) {
-    const struct fg_update update = fg_optimizer_next(optimizer);
-    for (int l = 0; l < s->net->layers; l++) {
-        fg_prefetch prefetch = fg_backward_weights_prefetch(s->plan, l);
-        for (int64_t u = s->plan->first_unit[l]; u < s->plan->first_unit[l + 1]; u++)
-            fg_layer_backward_weights(s->plan, &s->plan->unit[u], &update, optimizer, 0, &prefetch);
-    }
+static double backward_weights(const subject *s, fg_training *training) {
+    const fg_pass pass = {.plan = s->plan, .training = training};
+    fg_plan_updates(training);
+    fg_reset_counters(s->plan);
+    fg_produce_and_apply(&pass, (fg_member){NULL, 0, 1});
     return flops_of(s, s->net->layers);
 }
 
@@ -95,19 +96,19 @@ static subject new_subject(const options *o, fg_isa isa, fg_dtype dtype, int64_t
     fg_batch batch = new_batch(dtype, o->batch, width);
     subject s = {.net = new_network(isa, dtype, o->layers, width),
                  .all_rows = {.blocks = fg_ceil_div(o->batch, FG_ROW_BLOCK)}};
-    double loss;
-    s.sgd = new_optimizer(s.net, FG_OPTIMIZER_sgd, 0.0);
-    s.adam = new_optimizer(s.net, FG_OPTIMIZER_adam, 0.0);
-    require(fg_plan_create(&s.plan, s.net, o->batch, FG_TRAINING));
-    require(fg_plan_step(s.plan, &batch, FG_LOSS_mse, s.sgd, &loss, NULL, NULL));
+    fg_step_result result;
+    s.sgd = new_training(s.net, FG_OPTIMIZER_sgd, 0.0);
+    s.adam = new_training(s.net, FG_OPTIMIZER_adam, 0.0);
+    require(fg_plan_create(&s.plan, s.net, o->batch, FG_KEEPS_LEVELS));
+    require(fg_plan_step(s.plan, s.sgd, &batch, &result, NULL));
     free_batch(&batch);
     return s;
 }
 
 static void destroy_subject(subject *s) {
     fg_plan_destroy(s->plan);
-    fg_optimizer_destroy(s->adam);
-    fg_optimizer_destroy(s->sgd);
+    fg_training_destroy(s->adam);
+    fg_training_destroy(s->sgd);
     fg_network_destroy(s->net);
 }
 

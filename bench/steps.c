@@ -40,20 +40,21 @@ static fg_optimizer_kind optimizer_named(const char *text) {
 
 static double seconds_of_a_step(const options *o) {
     fg_network *const net = new_network(o->isa, FG_F32, o->layers, o->width);
-    fg_optimizer *const optimizer = new_optimizer(net, o->optimizer, 1e-3);
+    fg_training *const training = new_training(net, o->optimizer, 1e-3);
     fg_batch batch = new_batch(FG_F32, o->batch, o->width);
     double *const statistics = new_array((size_t)(FG_STATISTICS * o->layers), sizeof *statistics);
-    double loss, seconds;
+    fg_step_result result;
+    double seconds;
     fg_plan *plan;
-    require(fg_plan_create(&plan, net, o->batch, FG_TRAINING));
+    require(fg_plan_create(&plan, net, o->batch, FG_KEEPS_LEVELS));
     seconds = -fg_seconds();
     for (int64_t step = 0; step < o->steps; step++)
-        require(fg_plan_step(plan, &batch, FG_LOSS_mse, optimizer, &loss, NULL, statistics));
+        require(fg_plan_step(plan, training, &batch, &result, statistics));
     seconds += fg_seconds();
     fg_plan_destroy(plan);
     free(statistics);
     free_batch(&batch);
-    fg_optimizer_destroy(optimizer);
+    fg_training_destroy(training);
     fg_network_destroy(net);
     return seconds / (double)o->steps;
 }

@@ -31,6 +31,12 @@ void *fg_arena_take(fg_arena *arena, size_t count, size_t element_size) {
     return at;
 }
 
+void fg_arena_place(fg_arena *arena, void **slot, int64_t index, size_t count, size_t element_size) {
+    void *array = fg_arena_take(arena, count, element_size);
+    if (arena->base)
+        slot[index] = array;
+}
+
 /* Large blocks ask for huge pages: the rows of a batch would otherwise each need an entry of a small TLB. */
 static char *allocate(size_t size) {
     const size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : FG_CACHE_LINE;

@@ -19,6 +19,9 @@ static inline size_t fg_count(int64_t a, int64_t b) {
 /* Zeroed and aligned to a cache line; NULL while measuring. */
 void *fg_arena_take(fg_arena *, size_t count, size_t element_size);
 
+/* The same, its address stored in slot[index] of a table that exists once addresses are handed out. */
+void fg_arena_place(fg_arena *, void **slot, int64_t index, size_t count, size_t element_size);
+
 /* Measures what `carve` takes, allocates it zeroed, and carves again. On failure nothing is held. */
 fg_status fg_arena_build(fg_arena *, void (*carve)(void *owner, fg_arena *), void *owner);
 void fg_arena_free(fg_arena *);

@@ -16,10 +16,10 @@ static void add_row(fg_culprit *found, int64_t entries, int64_t sample) {
     found->count += entries;
 }
 
-static void search_level(const fg_plan *plan, const fg_batch *batch, void *const *levels, int level, int64_t columns,
+static void search_level(const fg_plan *plan, const fg_batch *batch, const fg_level *level, void *matrix,
                          fg_culprit *found) {
     for (int64_t r = 0; r < plan->rows; r++)
-        add_row(found, count(plan, fg_at(plan->net, levels[level], r * plan->strides[level]), columns),
+        add_row(found, count(plan, fg_element(plan, level, matrix, r, 0), level->columns),
                 fg_sample(batch, r));
 }
 
@@ -44,11 +44,12 @@ static void search_parameters(const fg_plan *plan, const fg_layer *layer, int of
 
 static fg_culprit search(const fg_plan *plan, const fg_batch *batch, int l, fg_tensor tensor) {
     const fg_layer *layer = &plan->net->layer[l];
+    const fg_level *const below = &plan->level[l], *const above = &plan->level[l + 1];
     fg_culprit found = {.layer = l, .tensor = tensor, .sample = NO_SAMPLE};
     switch (tensor) {
-    case FG_TENSOR_input: search_level(plan, batch, plan->activations, l, layer->fan_in, &found); break;
-    case FG_TENSOR_output: search_level(plan, batch, plan->activations, l + 1, layer->fan_out, &found); break;
-    case FG_TENSOR_delta: search_level(plan, batch, plan->deltas, l + 1, layer->fan_out, &found); break;
+    case FG_TENSOR_input: search_level(plan, batch, below, below->activation, &found); break;
+    case FG_TENSOR_output: search_level(plan, batch, above, above->activation, &found); break;
+    case FG_TENSOR_delta: search_level(plan, batch, above, above->delta, &found); break;
     case FG_TENSOR_target: search_targets(plan, batch, layer->fan_out, &found); break;
     case FG_TENSOR_weights: search_parameters(plan, layer, 0, &found); break;
     case FG_TENSOR_bias: search_parameters(plan, layer, 1, &found); break;

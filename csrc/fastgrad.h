@@ -38,6 +38,13 @@ typedef enum {
 } fg_optimizer_kind;
 
 typedef enum {
+#define FG_CLIP(name, waits) FG_CLIP_##name,
+#include "clips.def"
+#undef FG_CLIP
+    FG_CLIPS
+} fg_clip_kind;
+
+typedef enum {
 #define FG_STATISTIC(name) FG_STATISTIC_##name,
 #include "statistics.def"
 #undef FG_STATISTIC
@@ -54,6 +61,7 @@ typedef enum {
 const char *fg_activation_name(fg_activation);
 const char *fg_optimizer_name(fg_optimizer_kind);
 const char *fg_loss_name(fg_loss);
+const char *fg_clip_name(fg_clip_kind);
 const char *fg_statistic_name(fg_statistic);
 const char *fg_tensor_name(fg_tensor);
 
@@ -87,27 +95,44 @@ typedef struct {
     double beta1, beta2, eps; /* adam; beta2 is rmsprop's alpha */
 } fg_optimizer_config;
 
-typedef struct fg_optimizer fg_optimizer;
-fg_status fg_optimizer_create(fg_optimizer **out, const fg_network *, const fg_optimizer_config *);
-void fg_optimizer_destroy(fg_optimizer *);
-int64_t fg_optimizer_steps(const fg_optimizer *);
 int fg_optimizer_states(fg_optimizer_kind); /* how many arrays it keeps for each parameter array */
 
-/* How long each unit of a network has been dead: f' = 0 for every sample. A unit counts as dead once it has been so for
- * the last `window` steps, of which it saw the statistics; of all that it saw, while these are fewer. */
-typedef struct fg_liveness fg_liveness;
-fg_status fg_liveness_create(fg_liveness **out, const fg_network *, int32_t window);
-void fg_liveness_destroy(fg_liveness *);
+typedef struct {
+    fg_loss kind;
+} fg_loss_config;
+
+/* What is done to gradients before an optimizer meets them. */
+typedef struct {
+    fg_clip_kind kind;
+    double bound, eps;
+    int output; /* adaptive: the output layer is clipped too */
+} fg_clip_config;
+
+typedef struct {
+    fg_optimizer_config optimizer;
+    fg_loss_config loss;
+    fg_clip_config clip;
+} fg_training_config;
+
+/* How one network is trained, and what that remembers from step to step: the optimizer's state, and how long each unit
+ * has been dead. */
+typedef struct fg_training fg_training;
+fg_status fg_training_create(fg_training **out, const fg_network *, const fg_training_config *);
+void fg_training_destroy(fg_training *);
+int64_t fg_training_steps(const fg_training *);
+/* From now on a unit counts as dead once f' = 0 for every sample of the last `window` steps, of which it saw the
+ * statistics; of all that it saw, while these are fewer. Before, those of a step are counted by themselves. */
+fg_status fg_training_watch(fg_training *, int32_t window);
 
 /* A plan: the workspace of up to `capacity` rows, and the schedule. One call at a time may use a network, its plans and
- * its optimizers. */
+ * its trainings. */
 typedef enum {
-    FG_INFERENCE, /* forward only */
-    FG_TRAINING, /* forward, backward, update */
-    FG_GRADIENTS, /* as FG_TRAINING, and the gradients of parameters and input are kept */
-} fg_plan_mode;
+    FG_KEEPS_OUTPUTS,   /* of the last layer: for forward passes */
+    FG_KEEPS_LEVELS,    /* and all that lies between the layers: for losses and steps */
+    FG_KEEPS_GRADIENTS, /* and the gradients of parameters and input */
+} fg_plan_memory;
 typedef struct fg_plan fg_plan;
-fg_status fg_plan_create(fg_plan **out, fg_network *, int64_t capacity, fg_plan_mode);
+fg_status fg_plan_create(fg_plan **out, fg_network *, int64_t capacity, fg_plan_memory);
 void fg_plan_destroy(fg_plan *);
 
 /* A batch: row r is sample order[first + r], or first + r without an order, of inputs and of targets or labels. */
@@ -121,11 +146,19 @@ typedef struct {
 
 void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs /* [rows][sizes[layers]], or NULL */);
 /* The same at any size: outputs of row r are what is given times 2^exponents[r]. A row that its neighbours might make
- * vanish passes once more, alone. The plan's mode is FG_INFERENCE. */
+ * vanish passes once more, alone. The plan keeps outputs only. */
 void fg_plan_scaled_forward(fg_plan *, const fg_batch *, void *outputs, int32_t *exponents /* [rows] */);
-/* Without statistics only the norms are taken that certify a step before it is applied. */
-fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss,
-                       fg_liveness * /* NULL: `dead` is of this step alone */,
+
+typedef struct {
+    double loss;      /* of the batch, before the update */
+    double clip_norm; /* the norm that a clip by the global norm compared; NaN without one */
+} fg_step_result;
+
+/* One step of training. The plan keeps levels, and takes memory for gradients with the first step that has to look at
+ * them before it may apply them; FG_ERR_MEMORY is for want of that. Whatever the status, unless it is FG_OK no
+ * parameter and no state has changed. Without statistics only the norms are taken that certify a step before it is
+ * applied. */
+fg_status fg_plan_step(fg_plan *, fg_training *, const fg_batch *, fg_step_result *,
                        double *statistics /* [FG_STATISTICS][layers], or NULL */);
 
 /* After a step of this batch that was refused: the first tensor of the first layer that left the range. */
@@ -137,12 +170,12 @@ typedef struct {
 } fg_culprit;
 fg_culprit fg_plan_culprit(const fg_plan *, const fg_batch *);
 
-/* The loss alone, changing nothing. The plan's mode is not FG_INFERENCE. */
-void fg_plan_loss(fg_plan *, const fg_batch *, fg_loss, double *loss);
+/* The loss alone, changing nothing. The plan keeps levels. */
+void fg_plan_loss(fg_plan *, const fg_batch *, const fg_loss_config *, double *loss);
 
 /* Gradients of a loss, or of dL/d(output), once after each fg_plan_forward of the same rows: backward consumes what
- * forward kept. The plan's mode is FG_GRADIENTS. */
-void fg_plan_gradients(fg_plan *, const fg_batch *, fg_loss, double *loss);
+ * forward kept. The plan keeps gradients. */
+void fg_plan_gradients(fg_plan *, const fg_batch *, const fg_loss_config *, double *loss);
 void fg_plan_backward(fg_plan *, const void *output_gradient /* [rows][sizes[layers]] */);
 double fg_plan_log10_loss(const fg_plan *); /* of the magnitude of the loss that the last pass computed, at any size */
 /* What the next two give is times 2^fg_plan_exponent; the others give true values. */
@@ -178,7 +211,7 @@ fg_status fg_op_backward_weights(fg_isa, fg_dtype, int64_t rows, int64_t fan_in,
                                  const void *x /* [rows][fan_in] */, const void *delta /* [rows][fan_out] */,
                                  void *dw /* [fan_in][fan_out] */, void *db /* [fan_out] */,
                                  double norms[2] /* of dw and db */);
-fg_status fg_op_loss(fg_isa, fg_dtype, fg_loss, int64_t columns, const void *outputs /* [rows][columns] */,
+fg_status fg_op_loss(fg_isa, fg_dtype, const fg_loss_config *, int64_t columns, const void *outputs /* [rows][columns] */,
                      const fg_batch *, void *gradient /* [rows][columns] */, double *value);
 /* Applies gradient as step number steps + 1; w and the states are replaced. */
 fg_status fg_op_update(fg_isa, fg_dtype, const fg_optimizer_config *, int64_t steps, int64_t rows, int64_t columns,

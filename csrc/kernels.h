@@ -33,9 +33,6 @@ typedef struct fg_signal_exponents {
     int input, preactivation, output; /* preactivation: the input's, or larger where the bias is larger by far */
 } fg_signal_exponents;
 
-/* |z| below which an activation through zero is linear on either side, to the last bit. */
-static inline double fg_near_zero(fg_dtype dtype) { return dtype == FG_F32 ? 0x1p-30 : 0x1p-60; }
-
 struct fg_linear_forward_args {
     int64_t rows, depth; /* rows: at most FG_ROW_BLOCK */
     int vecs, tail;
@@ -66,10 +63,11 @@ enum {
 };
 
 /* How f' of a layer reaches its delta: derivative holds it where derivative_stored is 1; else it is 1 where the output is
- * positive and derivative_below elsewhere. The delta replaces what derivative held. */
+ * positive and derivative_below elsewhere. */
 struct fg_derivative {
     const void *output; /* [rows][stride] */
-    void *derivative; /* [rows][stride] */
+    const void *derivative; /* [rows][stride] */
+    void *delta; /* [rows][stride], where it goes: `derivative` or another place */
     int64_t stride;
     int derivative_stored;
     double derivative_below;
@@ -106,6 +104,7 @@ struct fg_update {
 };
 enum { FG_MAX_STATES = 3 };
 
+/* dW of a unit, and where there is an update, what apply_gradient does with it, before it leaves the cache. */
 struct fg_linear_backward_weights_args {
     int64_t rows, depth; /* rows of W (units of the layer below), at most FG_WEIGHT_BLOCK; depth is the batch, which
                           * may be of any length: see batch_sums.inc.h */
@@ -114,23 +113,57 @@ struct fg_linear_backward_weights_args {
     int64_t input_stride; /* of a bias 0 or 1: its input is one number for all samples, or for each */
     const void *delta; /* [depth][delta_stride], one panel */
     int64_t delta_stride;
-    void *weights; /* [rows][vecs * lanes], updated in place */
+    void *weights; /* [rows][vecs * lanes], updated in place; may be NULL without an update: then they have no norm */
     void *states[FG_MAX_STATES]; /* like weights */
-    void *gradient; /* like weights, or NULL: stored before the exponent and the update */
+    void *gradient; /* like weights, or NULL: stored before the exponent, the limit and the update */
     int exponent; /* the true gradient is input^T @ delta times 2^exponent */
+    double limit; /* as of fg_apply_gradient_args; 0: none */
     const struct fg_update *update; /* NULL: the weights stay */
-    int trial; /* 1: compute the update and its sums, and store nothing of it */
-    double *sums; /* [FG_UPDATE_SUMS] */
+    double *sums; /* [FG_UPDATE_SUMS]; without an update the norm of the update is 0 */
     int measured; /* 0: what is known of the gradient is not wanted */
     fg_prefetch *prefetch; /* never NULL */
 };
+
+/* A gradient that linear_backward_weights has stored meets the optimizer. With neither factors nor a limit the weights,
+ * the states and the sums become, to the bit, what they are where linear_backward_weights updates them itself. */
+struct fg_apply_gradient_args {
+    int64_t rows; /* at most FG_WEIGHT_BLOCK */
+    int vecs;
+    const void *gradient; /* [rows][vecs * lanes], packed as W is */
+    int exponent; /* the true gradient is what stands there, times a factor, times 2^exponent */
+    double
+        factor; /* of all entries, a normal number of the dtype or 0 (what lies beyond belongs to the exponent); 1: not
+                    * a bit changes */
+    const void *column_factors; /* [vecs * lanes]: one for each column instead of `factor`; or NULL */
+    double
+        limit; /* > 0: entries of the true gradient are held within +-limit, infinite ones too, and NaN stays; 0: none
+                   * are */
+    void *weights; /* [rows][vecs * lanes], updated in place */
+    void *states[FG_MAX_STATES]; /* like weights */
+    const struct fg_update *update; /* never NULL */
+    int trial; /* 1: store neither weights nor states, and of the sums FG_SUM_NOT_FINITE alone */
+    double *sums; /* [FG_UPDATE_SUMS]; those of the gradient before any clipping are not touched */
+    int measured; /* 0: FG_NORM_OF_CLIPPED is not wanted */
+};
 enum {
-    FG_NORM_OF_GRADIENT,
+    FG_NORM_OF_GRADIENT, /* this and the next: before exponent, factors and limit */
     FG_LARGEST_GRADIENT,
-    FG_NORM_OF_WEIGHT,
+    FG_NORM_OF_WEIGHT, /* before the update */
     FG_NORM_OF_UPDATE,
-    FG_SUM_NOT_FINITE, /* of a trial: 0 where every new weight and state is finite, else NaN */
+    FG_NORM_OF_CLIPPED, /* of the true gradient after factors and limit; not touched where there is no limit. Entries too
+                         * small for the dtype count as 0, as they do for the optimizer */
+    FG_SUM_NOT_FINITE, /* of a trial: 0 where every new weight and state is finite, else NaN; 0 without a trial */
     FG_UPDATE_SUMS
+};
+
+/* The Euclidean norm of each column of a unit. A column's squares are added in float64, one row after another whatever
+ * the vectors' width: the same bits from all that multiply and add at once. What is too small or too large for a square
+ * in float64 is added apart, see norm.h. */
+struct fg_column_norms_args {
+    int64_t rows;
+    int vecs;
+    const void *x; /* [rows][vecs * lanes] */
+    double *norms; /* [vecs * lanes] */
 };
 
 /* A panel of the transpose of a layer's weights: out[n][k - first_row] = W[k][n]. */

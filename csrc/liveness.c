@@ -1,16 +1,14 @@
 /* Dead units: those whose derivative has been zero for every sample for some time. The forward kernels have summed |f'|
  * of each unit over each block of rows; from there it is a question of zero or not. A NaN is not zero. */
+#include "liveness.h"
 #include "plan.h"
 #include <stdlib.h>
 
 static void carve_liveness(void *owner, fg_arena *arena) {
     fg_liveness *o = owner;
     o->dead_for = fg_arena_take(arena, (size_t)o->net->layers, sizeof *o->dead_for);
-    for (int l = 0; l < o->net->layers; l++) {
-        int32_t *dead_for = fg_arena_take(arena, (size_t)o->net->layer[l].fan_out, sizeof *dead_for);
-        if (arena->base)
-            o->dead_for[l] = dead_for;
-    }
+    for (int l = 0; l < o->net->layers; l++)
+        fg_arena_place(arena, (void **)o->dead_for, l, (size_t)o->net->layer[l].fan_out, sizeof **o->dead_for);
 }
 
 fg_status fg_liveness_create(fg_liveness **out, const fg_network *net, int32_t window) {
@@ -55,8 +53,8 @@ DEFINE_FIND_ALIVE(float)
 DEFINE_FIND_ALIVE(double)
 
 static void find_alive(const fg_plan *plan, int l, int64_t first, int n, int32_t *alive) {
-    const int64_t stride = plan->strides[l + 1], blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
-    const void *derivatives = fg_column_derivatives(plan, l, 0, first);
+    const int64_t stride = plan->level[l + 1].stride, blocks = fg_blocks(plan);
+    const void *derivatives = fg_column_derivatives(plan, l + 1, 0, first);
     if (plan->net->kernels->dtype == FG_F32)
         find_alive_float(derivatives, stride, blocks, n, alive);
     else

@@ -3,12 +3,17 @@
 #define FG_LIVENESS_H
 #include "network.h"
 
-struct fg_liveness {
+typedef struct fg_liveness {
     const fg_network *net;
     int32_t window, seen; /* steps, of which no more than `window` are counted */
     int32_t **dead_for;   /* [layers]: each [fan_out], likewise */
     fg_arena arena;
-};
+} fg_liveness;
 
+fg_status fg_liveness_create(fg_liveness **out, const fg_network *, int32_t window);
+void fg_liveness_destroy(fg_liveness *);
 void fg_liveness_count_step(fg_liveness *);
+
+/* The share of a layer's units that are dead. Where no liveness is kept: in this pass. */
+double fg_dead_share(const fg_plan *, int layer, fg_liveness *);
 #endif

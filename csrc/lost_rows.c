@@ -2,6 +2,7 @@
  * it may flush on its way though alone it would not. Who has to decide on each row looks for them, and lets those pass
  * once more, alone. Nothing is mended here. */
 #include "lost_rows.h"
+#include "range.h"
 #include <string.h>
 
 /* The exponent field of the largest of n magnitudes, which compare as integers: 0 where all are 0 or subnormal. */
@@ -20,20 +21,21 @@ DEFINE_LARGEST(32, 23)
 DEFINE_LARGEST(64, 52)
 
 /* A row of zeros among the inputs has nothing to lose. */
-void fg_notice_lost_rows(fg_plan *plan, int level, int64_t block) {
+void fg_notice_lost_rows(fg_plan *plan, int l, int64_t block) {
     enum { FAR_BELOW = 32 };
-    const int is_single = plan->net->kernels->dtype == FG_F32, not_finite = is_single ? 0xff : 0x7ff;
+    const fg_dtype dtype = plan->net->kernels->dtype;
+    const int not_finite = fg_ranges[dtype].not_finite;
+    const fg_level *const level = &plan->level[l];
     const int64_t first = block * FG_ROW_BLOCK, rows = fg_rows_in_block(plan, block);
-    const int64_t columns = fg_level_columns(plan, level);
     int size[FG_ROW_BLOCK], largest = 0;
     for (int64_t r = 0; r < rows; r++) {
-        const void *row = fg_at(plan->net, plan->activations[level], (first + r) * plan->strides[level]);
-        size[r] = is_single ? largest_32(columns, row) : largest_64(columns, row);
+        const void *row = fg_element(plan, level, level->activation, first + r, 0);
+        size[r] = dtype == FG_F32 ? largest_32(level->columns, row) : largest_64(level->columns, row);
         largest = size[r] > largest ? size[r] : largest;
     }
     for (int64_t r = 0; r < rows; r++) {
-        const int has_something = level > 0 || size[r] > 0;
+        const int has_something = l > 0 || size[r] > 0;
         const int lost = largest == not_finite || (has_something && size[r] + FAR_BELOW < largest);
-        plan->lost[first + r] = lost || (level > 0 && plan->lost[first + r]);
+        plan->lost[first + r] = lost || (l > 0 && plan->lost[first + r]);
     }
 }

@@ -1,9 +1,8 @@
-/* Networks: creation, and the way in and out of the packed parameters. */
-#include "network.h"
+/* Networks: creation, and the way in and out of their parameters. */
+#include "packing.h"
 #include "layout.h"
 #include "norm.h"
 #include <stdlib.h>
-#include <string.h>
 
 static void carve_network(void *owner, fg_arena *arena) {
     fg_network *net = owner;
@@ -66,35 +65,6 @@ void fg_network_destroy(fg_network *net) {
     fg_arena_free(&net->arena);
     free(net->layer);
     free(net);
-}
-
-typedef void copy_row(void *packed, void *plain, size_t bytes);
-
-static void to_packed(void *packed, void *plain, size_t bytes) { memcpy(packed, plain, bytes); }
-
-static void from_packed(void *packed, void *plain, size_t bytes) { memcpy(plain, packed, bytes); }
-
-static void for_each_piece(const fg_network *net, int l, void *packed, int64_t first, int64_t rows, void *plain,
-                           copy_row *copy) {
-    const fg_layer *layer = &net->layer[l];
-    const int lanes = net->kernels->lanes;
-    for (int64_t start = 0; start < layer->vecs;) {
-        const int vecs = fg_panel_vecs(layer->vecs, start, net->kernels->panel_vecs);
-        const int64_t column = start * lanes, width = (int64_t)vecs * lanes;
-        const int64_t columns = layer->fan_out - column < width ? layer->fan_out - column : width;
-        for (int64_t k = 0; k < rows; k++)
-            copy(fg_at(net, packed, column * layer->depth + (first + k) * width),
-                 fg_at(net, plain, k * layer->fan_out + column), (size_t)columns * net->element_size);
-        start += vecs;
-    }
-}
-
-void fg_pack(const fg_network *net, int l, void *packed, int64_t first, int64_t rows, const void *in) {
-    for_each_piece(net, l, packed, first, rows, (void *)in, to_packed);
-}
-
-void fg_unpack(const fg_network *net, int l, const void *packed, int64_t first, int64_t rows, void *out) {
-    for_each_piece(net, l, (void *)packed, first, rows, out, from_packed);
 }
 
 static double norm_of(const fg_network *net, int64_t n, const void *x) {

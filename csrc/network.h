@@ -28,10 +28,6 @@ struct fg_network {
     fg_arena arena;
 };
 
-/* Between a plain matrix and rows [first, first + rows) of a layer's packed form. */
-void fg_unpack(const fg_network *, int layer, const void *packed, int64_t first, int64_t rows, void *out);
-void fg_pack(const fg_network *, int layer, void *packed, int64_t first, int64_t rows, const void *in);
-
 static inline void *fg_at(const fg_network *net, const void *base, int64_t element) {
     return (char *)base + element * (int64_t)net->element_size;
 }

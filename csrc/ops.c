@@ -1,8 +1,11 @@
 /* Kernels on plain arrays: a network of one or two layers is built around the arrays, so that a kernel meets the layout
  * and the drivers that it meets in a step. */
-#include "plan.h"
 #include "fpenv.h"
-#include "layout.h"
+#include "gradients.h"
+#include "packing.h"
+#include "stage.h"
+#include "statistics.h"
+#include "packing.h"
 #include <string.h>
 
 void fg_map_unary(fg_isa isa, fg_dtype dtype, fg_unary function, int64_t n, const void *x, void *y) {
@@ -20,12 +23,16 @@ void fg_map_activation(fg_isa isa, fg_dtype dtype, fg_activation function, int64
     fg_fpenv_leave(caller);
 }
 
+/* One pass over all there is, on the calling thread. */
 typedef struct {
     fg_network *net;
     fg_plan *plan;
     fg_share all;
+    fg_pass pass;
     fg_fpenv caller;
 } rig;
+
+static const fg_member alone = {NULL, 0, 1};
 
 static fg_status set_up(rig *b, fg_isa isa, fg_dtype dtype, int layers, const int64_t *sizes, fg_activation activation,
                         int64_t rows) {
@@ -33,13 +40,14 @@ static fg_status set_up(rig *b, fg_isa isa, fg_dtype dtype, int layers, const in
     *b = (rig){0};
     if (fg_network_create(&b->net, isa, dtype, layers, sizes, activations, 1))
         return FG_ERR_MEMORY;
-    if (fg_plan_create(&b->plan, b->net, rows, FG_GRADIENTS)) {
+    if (fg_plan_create(&b->plan, b->net, rows, FG_KEEPS_GRADIENTS)) {
         fg_network_destroy(b->net);
         return FG_ERR_MEMORY;
     }
     b->plan->rows = rows;
     b->plan->measured = 1;
-    b->all = (fg_share){.blocks = fg_ceil_div(rows, FG_ROW_BLOCK)};
+    b->all = (fg_share){.blocks = fg_blocks(b->plan)};
+    b->pass = (fg_pass){.plan = b->plan, .extent = FG_ALL_GRADIENTS, .measured = 1};
     b->caller = fg_fpenv_enter();
     return FG_OK;
 }
@@ -50,11 +58,11 @@ static void tear_down(rig *b) {
     fg_network_destroy(b->net);
 }
 
-static void fill_level(const rig *b, void *const *levels, int level, int64_t columns, const void *from) {
-    const size_t bytes = (size_t)columns * b->net->element_size;
+static void fill_level(const rig *b, int l, void *matrix, const void *from) {
+    const fg_level *const level = &b->plan->level[l];
+    const size_t bytes = (size_t)level->columns * b->net->element_size;
     for (int64_t r = 0; r < b->plan->rows; r++)
-        memcpy(fg_at(b->net, levels[level], r * b->plan->strides[level]), (const char *)from + (size_t)r * bytes,
-               bytes);
+        memcpy(fg_element(b->plan, level, matrix, r, 0), (const char *)from + (size_t)r * bytes, bytes);
 }
 
 fg_status fg_op_forward(fg_isa isa, fg_dtype dtype, fg_activation activation, int64_t rows, int64_t fan_in,
@@ -69,8 +77,8 @@ fg_status fg_op_forward(fg_isa isa, fg_dtype dtype, fg_activation activation, in
     o.all.panels = o.net->layer[0].panels;
     fg_network_set_weights(o.net, 0, w);
     fg_network_set_bias(o.net, 0, b);
-    fill_level(&o, o.plan->activations, 0, fan_in, x);
-    fg_layer_forward(o.plan, 0, o.all);
+    fill_level(&o, 0, o.plan->level[0].activation, x);
+    fg_linear_stage.forward(&o.pass, 1, o.all, NULL);
     fg_plan_get_activation(o.plan, 0, output);
     fg_plan_get_delta(o.plan, 0, derivative);
     fg_collect_statistics(o.plan, NULL, statistics);
@@ -89,11 +97,11 @@ fg_status fg_op_backward_data(fg_isa isa, fg_dtype dtype, int64_t rows, int64_t 
     if (set_up(&o, isa, dtype, 2, sizes, FG_ACTIVATION_identity, rows))
         return FG_ERR_MEMORY;
     o.net->layer[0].derivative_stored = 1;
-    o.all.panels = fg_level_panels(o.plan, 1);
+    o.all.panels = o.plan->level[1].backward_panels;
     fg_network_set_weights(o.net, 1, w);
-    fill_level(&o, o.plan->deltas, 1, fan_in, derivative);
-    fill_level(&o, o.plan->deltas, 2, fan_out, delta);
-    fg_level_backward_data(o.plan, 1, o.all, o.plan->scratch[0]);
+    fill_level(&o, 1, o.plan->level[1].derivative, derivative);
+    fill_level(&o, 2, o.plan->level[2].delta, delta);
+    fg_linear_stage.backward(&o.pass, 2, o.all, o.plan->scratch[0]);
     fg_plan_get_delta(o.plan, 0, out);
     fg_collect_statistics(o.plan, NULL, statistics);
     *norm = statistics[2 * FG_STATISTIC_delta_norm];
@@ -105,14 +113,12 @@ fg_status fg_op_backward_weights(fg_isa isa, fg_dtype dtype, int64_t rows, int64
                                  const void *x, const void *delta, void *dw, void *db, double norms[2]) {
     const int64_t sizes[] = {fan_in, fan_out};
     double statistics[FG_STATISTICS];
-    fg_prefetch prefetch = {0};
     rig o;
     if (set_up(&o, isa, dtype, 1, sizes, FG_ACTIVATION_identity, rows))
         return FG_ERR_MEMORY;
-    fill_level(&o, o.plan->activations, 0, fan_in, x);
-    fill_level(&o, o.plan->deltas, 1, fan_out, delta);
-    for (int64_t u = 0; u < o.plan->units; u++)
-        fg_layer_backward_weights(o.plan, &o.plan->unit[u], NULL, NULL, 0, &prefetch);
+    fill_level(&o, 0, o.plan->level[0].activation, x);
+    fill_level(&o, 1, o.plan->level[1].delta, delta);
+    fg_produce(&o.pass, alone);
     fg_plan_get_weight_gradient(o.plan, 0, dw);
     fg_plan_get_bias_gradient(o.plan, 0, db);
     fg_collect_statistics(o.plan, NULL, statistics);
@@ -122,14 +128,16 @@ fg_status fg_op_backward_weights(fg_isa isa, fg_dtype dtype, int64_t rows, int64
     return FG_OK;
 }
 
-fg_status fg_op_loss(fg_isa isa, fg_dtype dtype, fg_loss loss, int64_t columns, const void *outputs,
+fg_status fg_op_loss(fg_isa isa, fg_dtype dtype, const fg_loss_config *loss, int64_t columns, const void *outputs,
                      const fg_batch *batch, void *gradient, double *value) {
     const int64_t sizes[] = {1, columns};
     rig o;
     if (set_up(&o, isa, dtype, 1, sizes, FG_ACTIVATION_identity, batch->rows))
         return FG_ERR_MEMORY;
-    fill_level(&o, o.plan->activations, 1, columns, outputs);
-    fg_compute_loss(o.plan, batch, loss, o.all, o.plan->scratch[0]);
+    fill_level(&o, 1, o.plan->level[1].activation, outputs);
+    o.pass.batch = batch;
+    o.pass.loss = loss;
+    fg_loss_stage.forward(&o.pass, 1, o.all, o.plan->scratch[0]);
     fg_plan_get_delta(o.plan, 0, gradient);
     *value = 0.0;
     for (int64_t b = 0; b < o.all.blocks; b++)
@@ -141,7 +149,7 @@ fg_status fg_op_loss(fg_isa isa, fg_dtype dtype, fg_loss loss, int64_t columns, 
 /* The gradient enters as identity^T @ gradient. */
 static void fill_identity(const rig *b) {
     for (int64_t r = 0; r < b->plan->rows; r++) {
-        void *const at = fg_at(b->net, b->plan->activations[0], r * b->plan->strides[0] + r);
+        void *const at = fg_element(b->plan, &b->plan->level[0], b->plan->level[0].activation, r, r);
         if (b->net->kernels->dtype == FG_F32)
             *(float *)at = 1.0f;
         else
@@ -153,32 +161,31 @@ fg_status fg_op_update(fg_isa isa, fg_dtype dtype, const fg_optimizer_config *co
                        int64_t columns, void *w, const void *gradient, void *const *states, double norms[2]) {
     const int64_t sizes[] = {rows, columns};
     double statistics[FG_STATISTICS];
-    struct fg_update update;
-    fg_optimizer *optimizer;
-    fg_prefetch prefetch = {0};
+    const fg_training_config training_config = {.optimizer = *config};
+    fg_training *training;
     rig o;
     if (set_up(&o, isa, dtype, 1, sizes, FG_ACTIVATION_identity, rows))
         return FG_ERR_MEMORY;
-    if (fg_optimizer_create(&optimizer, o.net, config)) {
+    if (fg_training_create(&training, o.net, &training_config)) {
         tear_down(&o);
         return FG_ERR_MEMORY;
     }
-    optimizer->steps = steps;
-    update = fg_optimizer_next(optimizer);
+    training->steps = steps;
+    fg_plan_updates(training);
     fg_network_set_weights(o.net, 0, w);
-    for (int s = 0; s < optimizer->state_count; s++)
-        fg_pack(o.net, 0, optimizer->state[s][0], 0, rows, states[s]);
+    for (int s = 0; s < training->state_count; s++)
+        fg_pack(o.net, 0, training->state[s][0], 0, rows, states[s]);
     fill_identity(&o);
-    fill_level(&o, o.plan->deltas, 1, columns, gradient);
-    for (int64_t u = 0; u < o.plan->units; u++)
-        fg_layer_backward_weights(o.plan, &o.plan->unit[u], &update, optimizer, 0, &prefetch);
+    fill_level(&o, 1, o.plan->level[1].delta, gradient);
+    o.pass.training = training;
+    fg_produce_and_apply(&o.pass, alone);
     fg_network_get_weights(o.net, 0, w);
-    for (int s = 0; s < optimizer->state_count; s++)
-        fg_unpack(o.net, 0, optimizer->state[s][0], 0, rows, states[s]);
+    for (int s = 0; s < training->state_count; s++)
+        fg_unpack(o.net, 0, training->state[s][0], 0, rows, states[s]);
     fg_collect_statistics(o.plan, NULL, statistics);
     norms[0] = statistics[FG_STATISTIC_weight_norm];
     norms[1] = statistics[FG_STATISTIC_update_norm];
-    fg_optimizer_destroy(optimizer);
+    fg_training_destroy(training);
     tear_down(&o);
     return FG_OK;
 }

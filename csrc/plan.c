@@ -1,105 +1,47 @@
 /* Plans: how large everything is, where it lies, and which schedule suits the shape. */
-#include "layout.h"
-#include "sharing.h"
+#include "gradients.h"
+#include "stage.h"
 #include <stdlib.h>
 
-int64_t fg_level_panels(const fg_plan *plan, int level) {
-    const fg_kernels *k = plan->net->kernels;
-    return fg_panels(fg_vecs(fg_level_columns(plan, level), k->lanes), k->panel_vecs);
+static void describe_level(const fg_plan *plan, int l) {
+    const fg_network *net = plan->net;
+    fg_level *const level = &plan->level[l];
+    level->columns = l > 0 ? net->layer[l - 1].fan_out : net->layer[0].fan_in;
+    level->stride = fg_row_stride(level->columns, (int64_t)net->element_size);
+    level->forward_panels = l > 0 ? net->layer[l - 1].panels : 1;
+    /* The loss works on whole rows: the outputs' sums are one panel's. */
+    level->backward_panels =
+        l < net->layers ? fg_panels(fg_vecs(level->columns, net->kernels->lanes), net->kernels->panel_vecs) : 1;
 }
 
-static void *take_pointers(fg_arena *arena, int count) { return fg_arena_take(arena, (size_t)count, sizeof(void *)); }
-
-/* Stores an array's address once the table that holds it exists. */
-static void place(fg_arena *arena, void **slot, int index, size_t count, size_t size) {
-    void *array = fg_arena_take(arena, count, size);
-    if (arena->base)
-        slot[index] = array;
-}
-
-static int64_t level_stride(const fg_plan *plan, int level) {
-    return fg_row_stride(fg_level_columns(plan, level), (int64_t)plan->net->element_size);
-}
-
-static size_t level_elements(const fg_plan *plan, int level) {
-    return fg_count(plan->capacity, level_stride(plan, level));
-}
-
-/* Inference alternates between two buffers. Their rows are as long as the widest level's at every level, so that a row's
- * place does not depend on the level, and a thread may be a layer prefetch of another. */
+/* Outputs alone alternate between two buffers. Their rows are as long as the widest level's at every level, so that a
+ * row's place does not depend on the level, and a thread may be a layer ahead of another. */
 static void carve_two_levels(fg_plan *plan, fg_arena *arena) {
     const int levels = plan->net->layers + 1;
+    int64_t widest = 0;
     void *buffer[2];
-    int widest = 0;
-    for (int level = 1; level < levels; level++)
-        if (level_stride(plan, level) > level_stride(plan, widest))
-            widest = level;
+    for (int l = 0; l < levels; l++)
+        if (plan->level[l].stride > widest)
+            widest = plan->level[l].stride;
     for (int b = 0; b < 2; b++)
-        buffer[b] = fg_arena_take(arena, level_elements(plan, widest), plan->net->element_size);
-    for (int level = 0; arena->base && level < levels; level++) {
-        plan->strides[level] = level_stride(plan, widest);
-        plan->activations[level] = buffer[level % 2];
+        buffer[b] = fg_arena_take(arena, fg_count(plan->capacity, widest), plan->net->element_size);
+    for (int l = 0; l < levels; l++) {
+        plan->level[l].stride = widest;
+        plan->level[l].activation = buffer[l % 2];
     }
 }
 
-static void carve_levels(fg_plan *plan, fg_arena *arena) {
-    const fg_network *net = plan->net;
-    const int levels = net->layers + 1;
-    plan->strides = fg_arena_take(arena, (size_t)levels, sizeof *plan->strides);
-    plan->activations = take_pointers(arena, levels);
-    plan->deltas = take_pointers(arena, levels);
-    if (plan->mode == FG_INFERENCE) {
-        carve_two_levels(plan, arena);
+static void carve_exponents_and_sums(const fg_plan *plan, fg_level *level, fg_arena *arena) {
+    const size_t blocks = (size_t)plan->blocks;
+    level->signal_exponents = fg_arena_take(arena, blocks, sizeof *level->signal_exponents);
+    level->preactivation_exponents = fg_arena_take(arena, blocks, sizeof *level->preactivation_exponents);
+    level->forward_sums =
+        fg_arena_take(arena, fg_count(level->forward_panels, plan->blocks), FG_FORWARD_SUMS * sizeof(double));
+    if (plan->memory == FG_KEEPS_OUTPUTS)
         return;
-    }
-    for (int level = 0; arena->base && level < levels; level++)
-        plan->strides[level] = level_stride(plan, level);
-    for (int level = 0; level < levels; level++) {
-        place(arena, plan->activations, level, level_elements(plan, level), net->element_size);
-        if (level > 0 || plan->mode == FG_GRADIENTS)
-            place(arena, plan->deltas, level, level_elements(plan, level), net->element_size);
-    }
-}
-
-/* An exponent for each block of `count` levels. */
-static int **take_exponents(const fg_plan *plan, fg_arena *arena, int count) {
-    int **exponents = fg_arena_take(arena, (size_t)count, sizeof *exponents);
-    for (int i = 0; i < count; i++) {
-        int *of_blocks = fg_arena_take(arena, (size_t)plan->blocks, sizeof *of_blocks);
-        if (arena->base)
-            exponents[i] = of_blocks;
-    }
-    return exponents;
-}
-
-static void carve_forward_sums(fg_plan *plan, fg_arena *arena) {
-    const fg_network *net = plan->net;
-    plan->input_squares = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
-    plan->signal_exponents = take_exponents(plan, arena, net->layers + 1);
-    plan->preactivation_exponents = take_exponents(plan, arena, net->layers);
-    plan->forward_sums = take_pointers(arena, net->layers);
-    for (int l = 0; l < net->layers; l++)
-        place(arena, plan->forward_sums, l, fg_count(net->layer[l].panels, plan->blocks),
-              FG_FORWARD_SUMS * sizeof(double));
-}
-
-static void carve_backward_sums(fg_plan *plan, fg_arena *arena) {
-    const int levels = plan->net->layers + 1;
-    plan->losses = fg_arena_take(arena, (size_t)plan->blocks, sizeof(double));
-    plan->loss_exponents = fg_arena_take(arena, (size_t)plan->blocks, sizeof *plan->loss_exponents);
-    plan->alignment = fg_arena_take(arena, (size_t)levels - 1, sizeof *plan->alignment);
-    plan->bias_inputs = take_pointers(arena, levels - 1);
-    plan->delta_exponents = take_exponents(plan, arena, levels);
-    plan->column_derivatives = take_pointers(arena, levels - 1);
-    plan->backward_sums = take_pointers(arena, levels);
-    for (int l = 0; l < levels - 1; l++)
-        place(arena, plan->bias_inputs, l, (size_t)plan->capacity, plan->net->element_size);
-    for (int l = 0; l < levels - 1; l++)
-        place(arena, plan->column_derivatives, l, fg_count(plan->blocks, level_stride(plan, l + 1)),
-              plan->net->element_size);
-    for (int level = 0; level < levels; level++)
-        place(arena, plan->backward_sums, level, fg_count(fg_level_panels(plan, level), plan->blocks),
-              FG_BACKWARD_SUMS * sizeof(double));
+    level->delta_exponents = fg_arena_take(arena, blocks, sizeof *level->delta_exponents);
+    level->backward_sums =
+        fg_arena_take(arena, fg_count(level->backward_panels, plan->blocks), FG_BACKWARD_SUMS * sizeof(double));
 }
 
 static int64_t units_of(const fg_network *net, int l) {
@@ -146,11 +88,6 @@ static void carve_units(fg_plan *plan, fg_arena *arena) {
     sums = fg_arena_take(arena, (size_t)(plan->units * FG_UPDATE_SUMS), sizeof(double));
     if (arena->base)
         describe_units(plan, sums);
-    if (plan->mode != FG_GRADIENTS)
-        return;
-    plan->gradients = take_pointers(arena, net->layers);
-    for (int l = 0; l < net->layers; l++)
-        place(arena, plan->gradients, l, net->layer[l].parameters, net->element_size);
 }
 
 /* A transposed panel is as deep as the widest layer above; a loss needs one row of outputs. */
@@ -161,24 +98,30 @@ static void carve_scratch(fg_plan *plan, fg_arena *arena) {
     for (int l = 0; l < net->layers; l++)
         if (net->layer[l].vecs * net->kernels->lanes > deepest)
             deepest = net->layer[l].vecs * net->kernels->lanes;
-    plan->scratch = take_pointers(arena, plan->threads);
+    plan->scratch = fg_arena_take(arena, (size_t)plan->threads, sizeof *plan->scratch);
     for (int t = 0; t < plan->threads; t++)
-        place(arena, plan->scratch, t, (size_t)(deepest * width), net->element_size);
+        fg_arena_place(arena, plan->scratch, t, (size_t)(deepest * width), net->element_size);
 }
 
 static void carve_plan(void *owner, fg_arena *arena) {
     fg_plan *plan = owner;
-    carve_levels(plan, arena);
-    plan->counters = 2 * (plan->net->layers + 1) + 2;
+    const int layers = plan->net->layers;
+    plan->counters = fg_counters_for(layers);
     plan->counter = fg_arena_take(arena, (size_t)plan->counters, sizeof *plan->counter);
-    carve_forward_sums(plan, arena);
-    if (plan->mode == FG_INFERENCE) {
+    if (plan->memory == FG_KEEPS_OUTPUTS) {
+        carve_two_levels(plan, arena);
         plan->lost = fg_arena_take(arena, (size_t)plan->capacity, sizeof *plan->lost);
-        return;
+    } else {
+        fg_loss_stage.carve(plan, layers, arena);
+        carve_units(plan, arena);
+        carve_scratch(plan, arena);
     }
-    carve_backward_sums(plan, arena);
-    carve_units(plan, arena);
-    carve_scratch(plan, arena);
+    for (int l = 0; l <= layers; l++) {
+        carve_exponents_and_sums(plan, &plan->level[l], arena);
+        for (const fg_stage *const *stage = fg_stages_of(plan, l); *stage; stage++)
+            if ((*stage)->carve)
+                (*stage)->carve(plan, l, arena);
+    }
 }
 
 static size_t largest_layer(const fg_network *net) {
@@ -200,20 +143,24 @@ static fg_schedule choose_schedule(const fg_network *net, int64_t blocks, int th
     return FG_BATCH_SLICED;
 }
 
-fg_status fg_plan_create(fg_plan **out, fg_network *net, int64_t capacity, fg_plan_mode mode) {
+fg_status fg_plan_create(fg_plan **out, fg_network *net, int64_t capacity, fg_plan_memory memory) {
     fg_plan *plan = calloc(1, sizeof *plan);
     if (!plan)
         return FG_ERR_MEMORY;
     plan->net = net;
-    plan->mode = mode;
+    plan->memory = memory;
     plan->capacity = capacity;
     plan->blocks = fg_ceil_div(capacity, FG_ROW_BLOCK);
     plan->threads = fg_threads();
     plan->schedule = choose_schedule(net, plan->blocks, plan->threads);
+    plan->level = calloc((size_t)net->layers + 1, sizeof *plan->level);
+    for (int l = 0; plan->level && l <= net->layers; l++)
+        describe_level(plan, l);
     for (int l = 0; l < net->layers; l++)
         plan->flops_per_row += 6.0 * (double)net->layer[l].fan_in * (double)net->layer[l].fan_out;
-    if (fg_arena_build(&plan->arena, carve_plan, plan)) {
-        free(plan);
+    if (!plan->level || fg_arena_build(&plan->arena, carve_plan, plan) ||
+        (memory == FG_KEEPS_GRADIENTS && fg_store_take(plan, FG_CLIP_none))) {
+        fg_plan_destroy(plan);
         return FG_ERR_MEMORY;
     }
     *out = plan;
@@ -223,6 +170,8 @@ fg_status fg_plan_create(fg_plan **out, fg_network *net, int64_t capacity, fg_pl
 void fg_plan_destroy(fg_plan *plan) {
     if (!plan)
         return;
+    fg_store_free(plan);
     fg_arena_free(&plan->arena);
+    free(plan->level);
     free(plan);
 }

@@ -2,7 +2,7 @@
 # folder for each compiler and way of building.
 COMPILER := $(notdir $(lastword $(CC)))
 ISAS := $(or $(ISAS_$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))),scalar)
-ENGINE := $(wildcard csrc/*.c $(ISAS:%=csrc/kernels/%_*.c))
+ENGINE := $(wildcard csrc/*.c csrc/exponents/*.c csrc/stages/*.c $(ISAS:%=csrc/kernels/%_*.c))
 
 # Tests, under sanitizers: build/sanitize/.
 CHECKED := build/sanitize/$(COMPILER)-$(subst $(comma),-,$(SANITIZE))$(FPENV:%=-%)

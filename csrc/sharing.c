@@ -1,13 +1,13 @@
 /* Cuts work into shares and hands them out. */
 #include "sharing.h"
-#include "layout.h"
 
 enum { PIECES_OF_A_PANEL = 4, BLOCKS_OF_A_PIECE = 4, PIECES_A_THREAD = 8 };
 
 /* Part `part` of `parts` of n things, as even as can be. */
 static int64_t split(int64_t n, int64_t part, int64_t parts) { return n * part / parts; }
 
-static int64_t blocks_of(const fg_plan *plan) { return fg_ceil_div(plan->rows, FG_ROW_BLOCK); }
+/* One for each level of forward, of backward-data, and one for each stretch. */
+int fg_counters_for(int layers) { return 2 * (layers + 1) + FG_STRETCHES; }
 
 void fg_reset_counters(fg_plan *plan) {
     for (int c = 0; c < plan->counters; c++)
@@ -17,8 +17,8 @@ void fg_reset_counters(fg_plan *plan) {
 static int draw(fg_counter *counter) { return atomic_fetch_add_explicit(&counter->next, 1, memory_order_relaxed); }
 
 fg_share fg_share_rows(const fg_plan *plan, fg_member me) {
-    fg_share share = {.panels = 1, .first_block = split(blocks_of(plan), me.thread, me.threads)};
-    share.blocks = split(blocks_of(plan), me.thread + 1, me.threads) - share.first_block;
+    fg_share share = {.panels = 1, .first_block = split(fg_blocks(plan), me.thread, me.threads)};
+    share.blocks = split(fg_blocks(plan), me.thread + 1, me.threads) - share.first_block;
     return share;
 }
 
@@ -28,7 +28,7 @@ static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 /* Whole panels first, then the last ones in pieces of some rows, which even out what the panels leave uneven. Each piece
  * costs backward-data another transposition of its panel: it is to have rows enough to pay for that. */
 static int draw_panels(fg_plan *plan, fg_counter *counter, int64_t panels, fg_member me, fg_share *share) {
-    const int64_t blocks = blocks_of(plan), whole = larger(panels - me.threads, 0), cut = panels - whole;
+    const int64_t blocks = fg_blocks(plan), whole = larger(panels - me.threads, 0), cut = panels - whole;
     const int64_t least = fg_ceil_div(me.threads, cut), most = fg_ceil_div(PIECES_OF_A_PANEL * me.threads, cut);
     const int64_t pieces = smaller(larger(smaller(most, blocks / BLOCKS_OF_A_PIECE), least), blocks);
     const int64_t drawn = draw(counter), piece = drawn - whole;
@@ -55,11 +55,11 @@ static int draw_share(fg_plan *plan, int counter, int64_t panels, fg_member me, 
 }
 
 int fg_draw_forward(fg_plan *plan, int level, fg_member me, int *taken, fg_share *share) {
-    return draw_share(plan, level, plan->net->layer[level - 1].panels, me, taken, share);
+    return draw_share(plan, level, plan->level[level].forward_panels, me, taken, share);
 }
 
 int fg_draw_backward_data(fg_plan *plan, int level, fg_member me, int *taken, fg_share *share) {
-    return draw_share(plan, plan->net->layers + 1 + level, fg_level_panels(plan, level), me, taken, share);
+    return draw_share(plan, plan->net->layers + 1 + level, plan->level[level].backward_panels, me, taken, share);
 }
 
 /* The first unit of part `part` of the work. */
@@ -77,9 +77,9 @@ static int64_t first_unit_of(const fg_plan *plan, int part, int parts) {
     return low;
 }
 
-int fg_draw_units(fg_plan *plan, int trial, fg_member me, int *taken, int64_t *first, int64_t *end) {
+int fg_draw_units(fg_plan *plan, fg_stretch stretch, fg_member me, int *taken, int64_t *first, int64_t *end) {
     const int parts = draws(plan, me) ? PIECES_A_THREAD * me.threads : me.threads;
-    const int part = draws(plan, me) ? draw(&plan->counter[plan->counters - 1 - trial]) : me.thread;
+    const int part = draws(plan, me) ? draw(&plan->counter[plan->counters - FG_STRETCHES + stretch]) : me.thread;
     if (part >= parts || (!draws(plan, me) && (*taken)++))
         return 0;
     *first = first_unit_of(plan, part, parts);

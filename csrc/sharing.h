@@ -2,8 +2,8 @@
  * the same arguments: shares never change a bit of the result. */
 #ifndef FG_SHARING_H
 #define FG_SHARING_H
-#include "layout.h"
 #include "plan.h"
+#include "threading.h"
 #include <stdatomic.h>
 
 /* One of a team. */
@@ -14,10 +14,14 @@ typedef struct fg_member {
 
 /* The next of the shares that a layer or another stretch of work is cut into. Each has a counter of its own, which all
  * threads draw from until it is exhausted, so that nobody waits for a thread whose core is slow or busy. */
-typedef struct fg_counter {
+struct fg_counter {
     _Alignas(FG_CACHE_LINE) atomic_int next;
-} fg_counter;
+};
 
+/* Stretches of work over the weights of all layers. */
+typedef enum { FG_PRODUCE, FG_TRY, FG_APPLY_ALL, FG_STRETCHES } fg_stretch;
+
+int fg_counters_for(int layers);
 void fg_reset_counters(fg_plan *);
 
 /* Rows alone, as even as can be. */
@@ -28,6 +32,6 @@ fg_share fg_share_rows(const fg_plan *, fg_member);
 int fg_draw_forward(fg_plan *, int level, fg_member, int *taken, fg_share *);
 int fg_draw_backward_data(fg_plan *, int level, fg_member, int *taken, fg_share *);
 
-/* Draws units [*first, *end) of backward-weights, of the trial or of the update. */
-int fg_draw_units(fg_plan *, int trial, fg_member, int *taken, int64_t *first, int64_t *end);
+/* Draws units [*first, *end) of a stretch. */
+int fg_draw_units(fg_plan *, fg_stretch, fg_member, int *taken, int64_t *first, int64_t *end);
 #endif

@@ -1,7 +1,7 @@
 /* From the units' partial sums, added in index order, to one row of statistics. */
-#include "exponents.h"
-#include "layout.h"
+#include "statistics.h"
 #include "norm.h"
+#include "plan.h"
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -15,22 +15,17 @@ typedef struct {
     const int *exponents;
 } level_units;
 
-typedef struct {
-    double value;
-    int exponent; /* of two, that the value is to be multiplied by */
-} scaled;
+static double at_exponent(fg_scaled x, int exponent) { return ldexp(x.value, x.exponent - exponent); }
 
-static double at_exponent(scaled x, int exponent) { return ldexp(x.value, x.exponent - exponent); }
-
-static scaled root_mean(scaled square, double entries) {
-    return (scaled){sqrt(square.value / entries), square.exponent / 2};
+static fg_scaled root_mean(fg_scaled square, double entries) {
+    return (fg_scaled){sqrt(square.value / entries), square.exponent / 2};
 }
 
-static scaled root(scaled square) { return root_mean(square, 1.0); }
+static fg_scaled root(fg_scaled square) { return root_mean(square, 1.0); }
 
 /* Sum number `which` of every unit, in index order. */
 static double add_units(const fg_plan *plan, const level_units *units, int which) {
-    const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
+    const int64_t blocks = fg_blocks(plan);
     double total = 0.0;
     for (int64_t p = 0; p < units->panels; p++)
         for (int64_t b = 0; b < blocks; b++)
@@ -40,7 +35,7 @@ static double add_units(const fg_plan *plan, const level_units *units, int which
 
 /* The largest exponent of a unit whose sum is not 0. */
 static int exponent_of(const fg_plan *plan, const level_units *units, int which) {
-    const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
+    const int64_t blocks = fg_blocks(plan);
     int largest = INT_MIN;
     for (int64_t p = 0; p < units->panels; p++)
         for (int64_t b = 0; b < blocks; b++)
@@ -51,31 +46,31 @@ static int exponent_of(const fg_plan *plan, const level_units *units, int which)
 
 static int exponents_differ(const fg_plan *plan, const level_units *units) {
     int differ = 0;
-    for (int64_t b = 1; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++)
+    for (int64_t b = 1; b < fg_blocks(plan); b++)
         differ |= units->exponents[b] != units->exponents[0];
     return differ;
 }
 
 /* The same of numbers where degree is 1, of squares where it is 2. */
-static scaled add_scaled_units(const fg_plan *plan, const level_units *units, int which, int degree) {
-    const int64_t blocks = fg_ceil_div(plan->rows, FG_ROW_BLOCK);
+static fg_scaled add_scaled_units(const fg_plan *plan, const level_units *units, int which, int degree) {
+    const int64_t blocks = fg_blocks(plan);
     const int common = exponent_of(plan, units, which);
     double total = 0.0;
     if (!exponents_differ(plan, units))
-        return (scaled){add_units(plan, units, which), degree * units->exponents[0]};
+        return (fg_scaled){add_units(plan, units, which), degree * units->exponents[0]};
     for (int64_t p = 0; p < units->panels; p++)
         for (int64_t b = 0; b < blocks; b++)
             total += ldexp(units->sums[(p * plan->blocks + b) * units->width + which],
                            degree * (units->exponents[b] - common));
-    return (scaled){total, degree * common};
+    return (fg_scaled){total, degree * common};
 }
 
 typedef struct {
-    double gradient, bias_gradient, weight, update;
+    double gradient, clipped, bias_gradient, weight, update;
 } weight_norms;
 
 static weight_norms norms_of_weights(const fg_plan *plan, int l) {
-    fg_squares gradient = {0}, bias_gradient = {0}, weight = {0}, update = {0};
+    fg_squares gradient = {0}, clipped = {0}, bias_gradient = {0}, weight = {0}, update = {0};
     for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++) {
         const fg_weight_unit *unit = &plan->unit[u];
         if (unit->first >= plan->net->layer[l].fan_in) {
@@ -83,31 +78,32 @@ static weight_norms norms_of_weights(const fg_plan *plan, int l) {
             continue;
         }
         fg_add_square(&gradient, unit->sums[FG_NORM_OF_GRADIENT]);
+        fg_add_square(&clipped, unit->sums[FG_NORM_OF_CLIPPED]);
         fg_add_square(&weight, unit->sums[FG_NORM_OF_WEIGHT]);
         fg_add_square(&update, unit->sums[FG_NORM_OF_UPDATE]);
     }
-    return (weight_norms){fg_norm(&gradient), fg_norm(&bias_gradient), fg_norm(&weight), fg_norm(&update)};
+    return (weight_norms){fg_norm(&gradient), fg_norm(&clipped), fg_norm(&bias_gradient), fg_norm(&weight), fg_norm(&update)};
 }
 
-/* The loss works on whole rows: the output layer's sums are one panel's. */
-static level_units backward_units(const fg_plan *plan, int level, const int *exponents) {
-    const int64_t panels = level < plan->net->layers ? plan->net->layer[level - 1].panels : 1;
-    return (level_units){plan->backward_sums[level], panels, FG_BACKWARD_SUMS, exponents};
+static level_units backward_units(const fg_plan *plan, int l, const int *exponents) {
+    const fg_level *const level = &plan->level[l];
+    return (level_units){level->backward_sums, level->backward_panels, FG_BACKWARD_SUMS, exponents};
 }
 
 static level_units forward_units(const fg_plan *plan, int l, const int *exponents) {
-    return (level_units){plan->forward_sums[l], plan->net->layer[l].panels, FG_FORWARD_SUMS, exponents};
+    const fg_level *const level = &plan->level[l];
+    return (level_units){level->forward_sums, level->forward_panels, FG_FORWARD_SUMS, exponents};
 }
 
-static scaled delta_square(const fg_plan *plan, int l) {
-    const level_units units = backward_units(plan, l + 1, plan->delta_exponents[l + 1]);
+static fg_scaled delta_square(const fg_plan *plan, int l) {
+    const level_units units = backward_units(plan, l + 1, plan->level[l + 1].delta_exponents);
     return add_scaled_units(plan, &units, FG_SUM_DELTA_SQUARED, 2);
 }
 
 /* Of dL/da: what meets f' still has the exponents of the level above. */
-static scaled output_gradient_square(const fg_plan *plan, int l) {
+static fg_scaled output_gradient_square(const fg_plan *plan, int l) {
     const int level = l + 1, above = level < plan->net->layers ? level + 1 : level;
-    const level_units units = backward_units(plan, level, plan->delta_exponents[above]);
+    const level_units units = backward_units(plan, level, plan->level[above].delta_exponents);
     return add_scaled_units(plan, &units, FG_SUM_OUTPUT_GRADIENT_SQUARED, 2);
 }
 
@@ -121,11 +117,9 @@ static double largest_gradient(const fg_plan *plan, int l) {
     return largest;
 }
 
-static scaled output_square(const fg_plan *plan, int level) {
-    const int *exponents = plan->signal_exponents[level];
-    const level_units inputs = {plan->input_squares, 1, 1, exponents};
-    const level_units units = level > 0 ? forward_units(plan, level - 1, exponents) : inputs;
-    return add_scaled_units(plan, &units, level > 0 ? FG_SUM_OUTPUT_SQUARED : 0, 2);
+static fg_scaled output_square(const fg_plan *plan, int level) {
+    const level_units units = forward_units(plan, level, plan->level[level].signal_exponents);
+    return add_scaled_units(plan, &units, FG_SUM_OUTPUT_SQUARED, 2);
 }
 
 double fg_output_square(const fg_plan *plan, int level) { return at_exponent(output_square(plan, level), 0); }
@@ -140,11 +134,11 @@ static int kept_apart(int exponent) {
 static void collect_forward(const fg_plan *plan, int l, double *row) {
     const fg_layer *layer = &plan->net->layer[l];
     const double entries = (double)plan->rows * (double)layer->fan_out;
-    const level_units outputs = forward_units(plan, l, plan->signal_exponents[l + 1]);
-    const level_units preactivations = forward_units(plan, l, plan->preactivation_exponents[l]);
-    const scaled output = add_scaled_units(plan, &outputs, FG_SUM_OUTPUT, 1);
-    const scaled rms = root_mean(output_square(plan, l + 1), entries);
-    const scaled z = root_mean(add_scaled_units(plan, &preactivations, FG_SUM_PREACTIVATION_SQUARED, 2), entries);
+    const level_units outputs = forward_units(plan, l + 1, plan->level[l + 1].signal_exponents);
+    const level_units preactivations = forward_units(plan, l + 1, plan->level[l + 1].preactivation_exponents);
+    const fg_scaled output = add_scaled_units(plan, &outputs, FG_SUM_OUTPUT, 1);
+    const fg_scaled rms = root_mean(output_square(plan, l + 1), entries);
+    const fg_scaled z = root_mean(add_scaled_units(plan, &preactivations, FG_SUM_PREACTIVATION_SQUARED, 2), entries);
     const int kept = kept_apart(rms.exponent), kept_of_z = kept_apart(z.exponent);
     row[FG_STATISTIC_signal_exponent] = kept;
     row[FG_STATISTIC_act_mean] = at_exponent(output, kept) / entries;
@@ -158,8 +152,8 @@ static void collect_forward(const fg_plan *plan, int l, double *row) {
 
 /* What the deltas of a layer say. */
 static void collect_deltas(const fg_plan *plan, int l, const weight_norms *w, double *row) {
-    const scaled delta = root(delta_square(plan, l)), bias = {w->bias_gradient, plan->alignment[l].bias};
-    const scaled output_gradient = root(output_gradient_square(plan, l));
+    const fg_scaled delta = root(delta_square(plan, l)), bias = {w->bias_gradient, plan->level[l + 1].common.bias};
+    const fg_scaled output_gradient = root(output_gradient_square(plan, l));
     const int kept = kept_apart(delta.value == 0.0 ? output_gradient.exponent : delta.exponent);
     row[FG_STATISTIC_delta_exponent] = kept;
     row[FG_STATISTIC_delta_norm] = at_exponent(delta, kept);
@@ -168,16 +162,27 @@ static void collect_deltas(const fg_plan *plan, int l, const weight_norms *w, do
 }
 
 static void collect_gradients(const fg_plan *plan, int l, const weight_norms *w, double *row) {
-    const scaled norm = {w->gradient, plan->alignment[l].product};
-    const scaled largest = {isnan(w->gradient) ? NAN : largest_gradient(plan, l), norm.exponent};
+    const fg_scaled norm = {w->gradient, plan->level[l + 1].common.product};
+    const fg_scaled largest = {isnan(w->gradient) ? NAN : largest_gradient(plan, l), norm.exponent};
     const int kept = kept_apart(norm.exponent);
     row[FG_STATISTIC_gradient_exponent] = kept;
     row[FG_STATISTIC_grad_norm] = at_exponent(norm, kept);
     row[FG_STATISTIC_grad_max] = at_exponent(largest, kept);
 }
 
-void fg_collect_statistics(const fg_plan *plan, fg_liveness *liveness, double *statistics) {
+/* Norm of dL/dW after clipping over its norm before. */
+static double clip_factor(const fg_plan *plan, const fg_training *training, int l, const weight_norms *w) {
+    const fg_scaled after = {w->clipped, 0}, before = {w->gradient, plan->level[l + 1].common.product};
+    switch (training ? training->config.clip.kind : FG_CLIP_none) {
+    case FG_CLIP_none: return 1.0;
+    case FG_CLIP_value: return before.value == 0.0 ? 1.0 : at_exponent(after, before.exponent) / before.value;
+    default: return plan->store.settled[l].clip_factor;
+    }
+}
+
+void fg_collect_statistics(const fg_plan *plan, fg_training *training, double *statistics) {
     const int layers = plan->net->layers;
+    fg_liveness *const liveness = training ? training->liveness : NULL;
     if (liveness)
         fg_liveness_count_step(liveness);
     for (int l = 0; l < layers; l++) {
@@ -190,6 +195,7 @@ void fg_collect_statistics(const fg_plan *plan, fg_liveness *liveness, double *s
         row[FG_STATISTIC_weight_norm] = w.weight;
         row[FG_STATISTIC_update_norm] = w.update;
         row[FG_STATISTIC_update_ratio] = w.update / w.weight;
+        row[FG_STATISTIC_clip_factor] = clip_factor(plan, training, l, &w);
         for (int s = 0; s < FG_STATISTICS; s++)
             statistics[s * layers + l] = row[s];
     }

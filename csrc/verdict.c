@@ -3,7 +3,8 @@
  *
  * It needs no pass over anything: |dW_ij| <= ||A_{l-1}|| ||D_l|| (Cauchy-Schwarz), and both norms are at hand. With the
  * gradients, the weights and the optimizer's numbers far from the end of the range, every new value is certain to be
- * finite. Where one of them is not, the updates are first tried without being stored. The state that a passed trial
+ * finite. Where one of them is not, the gradients are stored and the updates first tried, all of them before the first is
+ * applied. The state that a passed trial
  * leaves needs no memory of it but `average_bound`: averages and momentum shrink what entered them, and the same lr has
  * just been seen to take their largest value. A learning rate that changes between steps would need a trial after each
  * change.
@@ -23,18 +24,10 @@
  * bound and the average's, and the root of the variance is bounded by that over sqrt(1 - alpha).
  *
  * Momentum multiplies by at most 1 / (1 - momentum). */
+#include "gradients.h"
 #include "norm.h"
-#include "plan.h"
-#include <math.h>
-
-/* What certifies, as powers of two: gradients and weights so small that their sum times an lr of 2^10, and its quotient
- * by a centred optimizer's eps and a momentum's memory, stay in the range; the smallest normal number; and what a
- * quotient may come to before it meets an lr. */
-typedef struct {
-    int gradient, weight, eps, centered_eps, quotient;
-} bounds;
-static const bounds bounds_of[FG_DTYPES] = {[FG_F32] = {30, 40, -126, -50, 60},
-                                            [FG_F64] = {200, 300, -1022, -400, 400}};
+#include "range.h"
+#include "statistics.h"
 
 static double longest_average(void) { return 1.0 - ldexp(1.0, -14); }
 
@@ -64,32 +57,32 @@ static double bound_of_weights(const fg_network *net) {
 }
 
 /* Of an average of gradients after this step, weight decay included. */
-static double next_average_bound(const fg_optimizer *o) {
-    const fg_optimizer_config *c = &o->config;
+static double next_average_bound(const fg_training *o) {
+    const fg_optimizer_config *c = &o->config.optimizer;
     const double rate = c->kind == FG_OPTIMIZER_adam ? c->beta1 : c->beta2;
     const double decay = c->decoupled || c->weight_decay == 0.0 ? 0.0 : c->weight_decay * bound_of_weights(o->net);
     return rate * o->average_bound + (1.0 - rate) * (o->gradient_bound + decay);
 }
 
-static int adam_is_certain(const fg_optimizer *o, const bounds *b) {
-    const fg_optimizer_config *c = &o->config;
-    const double t = (double)(o->steps + 1), limit = ldexp(1.0, b->quotient);
-    return c->beta1 <= longest_average() && c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->eps) &&
+static int adam_is_certain(const fg_training *o, const fg_range *b) {
+    const fg_optimizer_config *c = &o->config.optimizer;
+    const double t = (double)(o->steps + 1), limit = ldexp(1.0, b->certain_quotient);
+    return c->beta1 <= longest_average() && c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->certain_eps) &&
            (adam_quotient_squared(c, t) <= limit * limit ||
             next_average_bound(o) / (1.0 - pow(c->beta1, t)) / c->eps <= limit);
 }
 
-static int division_is_certain(const fg_optimizer *o, const bounds *b) {
-    const fg_optimizer_config *c = &o->config;
+static int division_is_certain(const fg_training *o, const fg_range *b) {
+    const fg_optimizer_config *c = &o->config.optimizer;
     switch (c->kind) {
     case FG_OPTIMIZER_sgd:
     case FG_OPTIMIZER_sgd_momentum: return 1;
     case FG_OPTIMIZER_adam: return adam_is_certain(o, b);
     case FG_OPTIMIZER_rmsprop_centered:
     case FG_OPTIMIZER_rmsprop_centered_momentum:
-        return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->centered_eps) &&
-               o->average_bound <= ldexp(1.0, b->quotient);
-    default: return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->eps);
+        return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->certain_centered_eps) &&
+               o->average_bound <= ldexp(1.0, b->certain_quotient);
+    default: return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->certain_eps);
     }
 }
 
@@ -111,15 +104,29 @@ static double bound_of_gradients(const fg_plan *plan) {
     return sqrt(largest);
 }
 
-fg_verdict fg_judge_step(const fg_plan *plan, fg_optimizer *optimizer, double loss) {
-    const bounds *b = &bounds_of[plan->net->kernels->dtype];
-    optimizer->gradient_bound = bound_of_gradients(plan);
+/* What a clip leaves of it, rounding included. */
+static double bound_after_clip(const fg_training *o, double bound) {
+    const fg_clip_config *clip = &o->config.clip;
+    const double most = clip->bound * (1.0 + ldexp(1.0, -20));
+    switch (clip->kind) {
+    case FG_CLIP_none: return bound;
+    case FG_CLIP_adaptive: return clip->output ? fmin(bound, most * fmax(bound_of_weights(o->net), clip->eps)) : bound;
+    default: return fmin(bound, most);
+    }
+}
+
+/* A norm that is not finite may be that of numbers that are not, which no clip mends. */
+fg_verdict fg_judge_step(const fg_plan *plan, fg_training *training, double loss) {
+    const fg_range *b = &fg_ranges[plan->net->kernels->dtype];
+    const double bound = bound_of_gradients(plan);
+    training->gradient_bound = isfinite(bound) ? bound_after_clip(training, bound) : bound;
     if (!isfinite(loss))
         return FG_REFUSE;
-    if (optimizer->gradient_bound <= ldexp(1.0, b->gradient) && bound_of_weights(plan->net) <= ldexp(1.0, b->weight) &&
-        numbers_are_certain(&optimizer->config) && division_is_certain(optimizer, b))
+    if (training->gradient_bound <= ldexp(1.0, b->certain_gradient) &&
+        bound_of_weights(plan->net) <= ldexp(1.0, b->certain_weight) &&
+        numbers_are_certain(&training->config.optimizer) && division_is_certain(training, b))
         return FG_APPLY;
-    return FG_TRY_FIRST;
+    return FG_SETTLE;
 }
 
 fg_verdict fg_judge_trial(const fg_plan *plan) {
@@ -129,9 +136,9 @@ fg_verdict fg_judge_trial(const fg_plan *plan) {
     return FG_APPLY;
 }
 
-void fg_remember_step(const fg_plan *plan, fg_optimizer *optimizer) {
-    for (int l = 0; l < plan->net->layers; l++) {
-        fg_layer *layer = &plan->net->layer[l];
+void fg_remember_step(fg_network *net, const fg_plan *plan, fg_training *training) {
+    for (int l = 0; l < net->layers; l++) {
+        fg_layer *layer = &net->layer[l];
         fg_squares weights[2] = {{0}}, updates[2] = {{0}};
         for (int64_t u = plan->first_unit[l]; u < plan->first_unit[l + 1]; u++) {
             const int of_bias = plan->unit[u].first == layer->fan_in;
@@ -141,5 +148,5 @@ void fg_remember_step(const fg_plan *plan, fg_optimizer *optimizer) {
         layer->weight_bound = fg_norm(&weights[0]) + fg_norm(&updates[0]);
         layer->bias_bound = fg_norm(&weights[1]) + fg_norm(&updates[1]);
     }
-    optimizer->average_bound = next_average_bound(optimizer);
+    training->average_bound = next_average_bound(training);
 }

@@ -11,24 +11,44 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad import _piece, _ring, _rows, _stream, history, passes, telemetry, train
+from fastgrad import (
+    _kept,
+    _ledger,
+    _passes,
+    _piece,
+    _recorder,
+    _ring,
+    _rows,
+    _stream,
+    engine,
+    fitting,
+    history,
+    sinks,
+    telemetry,
+    train,
+)
+from fastgrad._inside import inside
 from fastgrad._piece import Start
+from fastgrad._recorder import ToHistory, prepare
+from fastgrad.data import Data
 from fastgrad.history import History
-from fastgrad.telemetry import RECORD, Record, Telemetry
+from fastgrad.telemetry import RECORD, STATISTICS, Record, Telemetry
 
 LAYERS = 2
-SOURCES = {module.__file__ for module in (_ring, _rows, _stream, history, telemetry, train)}
+KEEPING = (_kept, _ledger, _piece, _recorder, _ring, _rows, _stream, fitting, history, sinks, telemetry, train)
+SOURCES = {module.__file__ for module in KEEPING}
 
 
 def chunk(first, steps):
     values = np.zeros((steps, len(RECORD), LAYERS))
-    values[:, :14] = np.arange(first, first + steps)[:, np.newaxis, np.newaxis] + np.arange(14.0)[:, np.newaxis]
+    for row, name in enumerate(STATISTICS):
+        values[:, RECORD.index(name)] = np.arange(first, first + steps)[:, np.newaxis] + row
     return np.arange(first, first + steps, dtype=float), values
 
 
 def filled(steps, **options):
     made = History(LAYERS)
-    made.prepare(LAYERS, Telemetry(**options))
+    prepare(made, LAYERS, Telemetry(**options))
     made.append_chunk(*chunk(0, steps))
     return made
 
@@ -36,7 +56,7 @@ def filled(steps, **options):
 def assert_same(got, wants):
     np.testing.assert_array_equal(got.loss, wants.loss)
     np.testing.assert_array_equal(got.telemetry.steps, wants.telemetry.steps)
-    np.testing.assert_array_equal(got.telemetry._values(), wants.telemetry._values())
+    np.testing.assert_array_equal(inside(got.telemetry).statistics, inside(wants.telemetry).statistics)
     assert got.telemetry.stride == wants.telemetry.stride
 
 
@@ -67,7 +87,7 @@ def at_every_allocation(monkeypatch, attempt):
 
         def disturbed(function, numpy=numpy):
             with monkeypatch.context() as patched:
-                for module in (_rows, telemetry, _stream):
+                for module in (_rows, _kept, _stream):
                     patched.setattr(module, "np", numpy)
                 try:
                     function()
@@ -143,7 +163,7 @@ def test_a_history_without_memory_is_as_it_was(monkeypatch, before, more, at, ho
 
         def add():
             if reserved and at == before:
-                got.reserve(more, recorded=True)
+                ToHistory(got, recorded=True).reserve(more)
             got.append_chunk(losses, statistics, at)
 
         if disturbed(add):
@@ -159,9 +179,9 @@ def test_a_history_without_memory_is_as_it_was(monkeypatch, before, more, at, ho
 @pytest.mark.parametrize(("before", "more", "at", "how"), [case for case in GROWN if case[0] == case[2]])
 def test_after_room_was_made_nothing_large_is_allocated(monkeypatch, before, more, at, how):
     got, new = filled(before, **how), filled(at + more, **how)
-    got.reserve(more, recorded=True)
+    ToHistory(got, recorded=True).reserve(more)
     monkeypatch.setattr(_rows, "np", Failing(1, names=("empty",)))
-    monkeypatch.setattr(telemetry, "np", Failing(1, names=("empty",)))
+    monkeypatch.setattr(_kept, "np", Failing(1, names=("empty",)))
     got.append_chunk(*chunk(at, more), at)
     monkeypatch.undo()
     assert_same(got, new)
@@ -196,7 +216,7 @@ def test_a_record_alone_is_as_it_was_or_has_all(monkeypatch):
         disturbed(lambda: got.append_chunk(7, values[7:]))
         expected = [0, 1, 2, 3, 4, 5, 6] if got.stride == 1 else list(range(0, 100, 16))
         assert got.steps.tolist() == expected
-        assert len(got["grad_norm"]) == len(got._steps) == len(expected)
+        assert len(got["grad_norm"]) == len(got.steps) == len(expected)
         np.testing.assert_array_equal(got["grad_norm"], values[expected, RECORD.index("grad_norm")])
 
     assert at_every_line(attempt) > 10
@@ -256,26 +276,19 @@ def test_a_run_that_hears_a_signal_leaves_trainer_history_and_file_in_step(tmp_p
         path = tmp_path / f"{next(paths)}.npz"
         trainer, got = trainer_to(path, **how), History(LAYERS)
         trainer.run(*data(), steps=8, batch_size=8, shuffle=False, history=got)
-        start = Start(0, 8, 8, trainer._passes.done)
-        done = trainer._plan.steps(  # what _do_piece calls, without what goes before and after
-            *[np.ascontiguousarray(each, np.float32) for each in data()],
-            np.arange(64),
-            8,
-            "mse",
-            trainer._state,
-            trainer._liveness,
-            trainer._buffers.losses[:8],
-            trainer._buffers.statistics[:8],
-            0,
-        )
-        trainer._plan.unrecorded = False
-        assert done == 8
-        disturbed(lambda: trainer._keep(got, start))
-        assert len(got) in (8, 16)
-        assert len(got.telemetry) == len(range(0, len(got), got.telemetry.stride))
-        every = how.get("every", 1)
-        assert len(trainer._file) == len(range(0, len(got), every)) - len(range(0, 8, every))
-        trainer._keep(got, start)
+        runs, task = trainer._runs, trainer._task
+        start = Start(0, 8, 8, runs._passes.done)
+        batches = Data(*[np.ascontiguousarray(each, np.float32) for each in data()], flat=False)
+        runs._buffers.make_room(8)
+        with runs.recorder.recording(got) as recording:
+            done = task.advance(batches, np.arange(64), 8, *runs._buffers.of(slice(8)), 0, lambda: None)
+            assert done == 8
+            disturbed(lambda: runs._keep(recording, start))
+            assert len(got) in (8, 16)
+            assert len(got.telemetry) == len(range(0, len(got), got.telemetry.stride))
+            every = how.get("every", 1)
+            assert len(runs.recorder.file) == len(range(8 + -8 % every, len(got), every))
+            runs._keep(recording, start)
         assert trainer.steps == len(got) == 16
         trainer.run(*data(), steps=48, batch_size=8, shuffle=False, history=got)
         assert_same(got, wants)
@@ -326,7 +339,8 @@ def interrupt_at(at, sources, counted):
 
 @pytest.mark.parametrize("how", [None, {"keep": 8, "every": 3}])
 def test_a_run_that_hears_a_signal_at_any_bytecode_goes_on_with_the_next_step(tmp_path, monkeypatch, how):
-    sources, counted, at = {module.__file__ for module in (train, passes, _piece, history)}, [0], 0
+    running = (_ledger, _passes, _piece, _recorder, engine, fitting, history, sinks, train)
+    sources, counted, at = {module.__file__ for module in running}, [0], 0
     wants, seen = History(LAYERS), set()
     fg.Trainer(network(), "mse", fg.SGD(lr=0.01), telemetry=Telemetry(**how or {}) if how else False).run(
         *data(), steps=20, batch_size=9, history=wants
@@ -336,7 +350,7 @@ def test_a_run_that_hears_a_signal_at_any_bytecode_goes_on_with_the_next_step(tm
         path, got = tmp_path / f"{at}.npz", History(LAYERS)
         record = Telemetry(file=path, **how) if how else False
         trainer = fg.Trainer(network(), "mse", fg.SGD(lr=0.01), telemetry=record)
-        monkeypatch.setattr(trainer, "_plan", TwoAtATime(trainer._plan))
+        monkeypatch.setattr(trainer._task, "_plan", TwoAtATime(trainer._task._plan))
         trainer.run(*data(), steps=5, batch_size=9, history=got)
         calm = sys.gettrace()
         sys.settrace(interrupt_at(at, sources, counted))

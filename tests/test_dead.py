@@ -12,6 +12,7 @@ from support import DTYPES, ISAS
 
 import fastgrad as fg
 from fastgrad import _core, reference
+from fastgrad._inside import inside
 from fastgrad.telemetry import RECORD
 from fastgrad.train import WINDOW
 
@@ -140,7 +141,7 @@ def test_a_refused_step_revives_nobody():
 
 def test_gradients_count_the_units_that_are_dead_in_their_batch():
     net, batches, alive = networks_of_alternating_life([3, 21, 5, 2], 40)
-    plan = _core.Plan(net._network, 40, "gradients")
+    plan = _core.Plan(inside(net).network, 40, "gradients")
     record = np.empty((len(RECORD), 3))
     for batch, expected in zip(batches, dead_shares(alive, 1), strict=True):
         plan.gradients(np.ascontiguousarray(batch, np.float32), np.zeros((40, 2), np.float32), "mse")
@@ -152,10 +153,10 @@ def test_gradients_count_the_units_that_are_dead_in_their_batch():
 def test_a_liveness_is_of_one_network_and_of_some_steps():
     net, batches, _ = networks_of_alternating_life([3, 21, 5, 2], 7)
     with pytest.raises(ValueError, match="window: got 0, wants at least 1"):
-        _core.Liveness(net._network, 0)
+        _core.Liveness(inside(net).network, 0)
     other = fg.Trainer(fg.MLP([3, 21, 5, 2]), "mse")
     trainer = fg.Trainer(net, "mse")
-    trainer._liveness = other._liveness
+    trainer._task._liveness = other._task._liveness
     with pytest.raises(ValueError, match="liveness: belongs to another network"):
         trainer.step(batches[0], np.zeros((7, 2)))
     assert trainer.steps == 0

@@ -7,6 +7,7 @@ import pytest
 from support import DTYPES, ISAS, LOSS_CASES, draw_targets, parameters, same_bits
 
 import fastgrad as fg
+from fastgrad._inside import inside
 
 LAYERS = 5
 HUGE = {"float32": 3e38, "float64": 1.7e308}
@@ -55,10 +56,10 @@ def assert_accused(net, X, y, layer, tensor, count=1, sample=None, optimizer="ad
 def test_planted_parameters_are_named(layer, value, dtype, isa):
     X, y = batch(dtype)
     net = network(dtype, isa)
-    net._network.set_weights(layer, planted(net.weights[layer], value, at=[0, 5, -1]))
+    inside(net).network.set_weights(layer, planted(net.weights[layer], value, at=[0, 5, -1]))
     assert_accused(net, X, y, layer, "weights", count=3)
     net = network(dtype, isa)
-    net._network.set_bias(layer, planted(net.biases[layer], value))
+    inside(net).network.set_bias(layer, planted(net.biases[layer], value))
     assert_accused(net, X, y, layer, "bias")
 
 

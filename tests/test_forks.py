@@ -22,6 +22,7 @@ from test_readers import both, decaying, trained_meanwhile
 
 import fastgrad as fg
 from fastgrad import _fork
+from fastgrad._inside import inside
 
 SECONDS = 60.0
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -135,7 +136,7 @@ def test_a_child_goes_on_with_the_next_row():
 def test_a_fork_within_an_operation():
     """As the handler of a signal may do it."""
     net, trainer, _ = decaying(layers=3, width=5)
-    with net._network, trainer._lock:
+    with inside(net).network, trainer._task.lock:
         in_child(lambda: use(net, trainer))
     in_another_thread(lambda: use(net, trainer))
 
@@ -171,6 +172,7 @@ import numpy as np, scipy.special
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.register_at_fork(after_in_parent=functools.partial(ctypes.PyDLL(None)["raise"], signal.SIGINT))
 import fastgrad as fg
+from fastgrad._inside import inside
 nets = [fg.MLP([2, 2]) for _ in range(3)]
 try:
     child = os.fork()
@@ -180,7 +182,7 @@ try:
 except KeyboardInterrupt:
     pass
 os.waitpid(-1, 0)
-thread = threading.Thread(target=lambda: print(sum(net._network.lock.acquire(0.0) for net in nets)))
+thread = threading.Thread(target=lambda: print(sum(inside(net).network.lock.acquire(0.0) for net in nets)))
 thread.start()
 thread.join()
 """

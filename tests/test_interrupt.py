@@ -170,7 +170,7 @@ def test_a_handler_that_trains_does_not_get_into_the_record_of_the_run_it_interr
     """It comes right after the engine's steps, where signals are heard; elsewhere it may."""
     X, y = np.zeros((30_000, 1), np.float32), np.arange(30_000, dtype=np.float32)[:, np.newaxis]
     trainer = fg.Trainer(fg.MLP([1, 1], init="zeros"), "mae", fg.SGD(lr=0.0))
-    told, engine = [], trainer._plan
+    told, engine = [], trainer._task._plan
 
     class Interrupted:
         def __getattr__(self, name):
@@ -187,7 +187,7 @@ def test_a_handler_that_trains_does_not_get_into_the_record_of_the_run_it_interr
                 told.append(str(error))
             return done
 
-    monkeypatch.setattr(trainer, "_plan", Interrupted())
+    monkeypatch.setattr(trainer._task, "_plan", Interrupted())
     history = trainer.run(X, y, steps=30_000, batch_size=1, shuffle=False)
     np.testing.assert_array_equal(history.loss, y[:, 0])
     assert told[0].startswith("trainer: got a call in the midst of its own run")

@@ -43,7 +43,7 @@ FORGED = {
     "flat statistics": {"statistics_000000": VALUES.ravel()},
     "statistics as objects": {"statistics_000000": VALUES.astype(object)},
     "an exponent that is NaN": {
-        "statistics_000000": np.where(np.arange(len(RECORD))[:, np.newaxis] == 15, np.nan, VALUES)
+        "statistics_000000": np.where(NAMES[:, np.newaxis] == "delta_exponent", np.nan, VALUES)
     },
     "an exponent that is half": {"statistics_000000": VALUES + 0.5},
     "an exponent beyond all": {"statistics_000000": VALUES + 2.0**31},
@@ -61,7 +61,7 @@ FORGED = {
     "layers below 0": {"layers": -1},
     "far too many layers": {"layers": 2**62},
     "layers a float": {"layers": 1.0},
-    "other names": {"names": NAMES[::-1]},
+    "names of nothing": {"names": np.array([f"{name}s" for name in RECORD])},
     "fewer names": {"names": NAMES[:-1]},
     "a name twice": {"names": np.append(NAMES[:-1], NAMES[0])},
     "names as bytes": {"names": NAMES.astype(bytes)},

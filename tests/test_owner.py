@@ -258,18 +258,18 @@ os.kill(os.getpid(), 9)
 def test_a_forked_child_cannot_write_while_its_parent_does(tmp_path):
     trainer = trainer_to(tmp_path / "run.npz")
     trainer.run(*data(), steps=3)
-    trainer._file._take("a run")
+    trainer._runs.recorder.file._take("a run")
     child = os.fork()
     if not child:
         try:
-            trainer._file._take("a run")
+            trainer._runs.recorder.file._take("a run")
         except BlockingIOError:
             os._exit(7)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     with pytest.raises(BlockingIOError, match=TAKEN):
         trainer_to(tmp_path / "run.npz").run(*data(), steps=3)  # the child has not let it go
-    trainer._file._release("a run")
+    trainer._runs.recorder.file._release("a run")
     trainer.run(*data(), steps=2)
     assert len(telemetry.load(tmp_path / "run.npz")) == 5
 
@@ -277,7 +277,7 @@ def test_a_forked_child_cannot_write_while_its_parent_does(tmp_path):
 def test_trainers_of_one_process_do_not_share_a_file_but_runs_of_one_trainer_do(tmp_path):
     path = tmp_path / "run.npz"
     one, other = trainer_to(path), trainer_to(path)
-    with one._recording(fg.History(2)):
+    with one._runs.recorder.recording(fg.History(2)):
         with pytest.raises(BlockingIOError, match=TAKEN):
             other.run(*data(), steps=3)
         assert other.steps == 0
@@ -308,7 +308,7 @@ def test_a_run_without_steps_leaves_no_file(tmp_path):
     X, y = data()
     trainer = trainer_to(tmp_path / "run.npz", every=1)
     X[:] = np.nan
-    trainer._check_finite = False
+    trainer._task._check_finite = False
     with pytest.raises(fg.DivergenceError):
         trainer.run(X, y, steps=3)
     assert list(tmp_path.iterdir()) == []
@@ -387,7 +387,7 @@ def test_a_write_that_is_interrupted_at_any_line_is_made_up_for(tmp_path, monkey
         path = tmp_path / f"{line}.npz"
         trainer, history = trainer_to(path), fg.History(2)
         trainer.run(*data(), steps=5, batch_size=8, history=history)
-        stream = trainer._file
+        stream = trainer._runs.recorder.file
         stream._take("a run")
         fg._rows.commit(stream.with_steps(5, np.zeros((6, *stream._statistics.view().shape[1:]))))
         before = sys.gettrace()

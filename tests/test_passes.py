@@ -9,7 +9,7 @@ import pytest
 from support import parameters, same_bits
 
 import fastgrad as fg
-from fastgrad.passes import Passes
+from fastgrad._passes import Passes
 
 SPLITS = ([25, 15], [1] * 40, [7, 1, 19, 13], [39, 1])
 

@@ -14,6 +14,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from fastgrad import plot
+from fastgrad._recorder import prepare
 from fastgrad.history import History
 from fastgrad.telemetry import RECORD, STATISTICS, Telemetry
 
@@ -28,7 +29,7 @@ def history(grad_norm, **options):
     statistics[:, len(STATISTICS) :] = 0.0
     statistics[:, RECORD.index("grad_norm")] = grad_norm
     run = History(layers)
-    run.prepare(layers, Telemetry(**options))
+    prepare(run, layers, Telemetry(**options))
     run.append_chunk(np.ones(steps), statistics)
     return run
 

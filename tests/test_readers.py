@@ -147,7 +147,7 @@ class Looking:
     """A Trainer's plan that copies the network as soon as there was a step."""
 
     def __init__(self, trainer):
-        self.plan, self.net, self.copies = trainer._plan, trainer.net, []
+        self.plan, self.net, self.copies = trainer._task._plan, trainer.net, []
 
     def __getattr__(self, name):
         def call(*arguments, **options):
@@ -165,7 +165,7 @@ def test_a_copy_that_has_a_step_predicts_as_the_network_does_after_it(method, fl
     X, y = np.ones((4, 2), np.float32), np.ones(4 if flat else (4, 1), np.float32)
     trainer = fg.Trainer(net, "mse", "sgd")
     looking = Looking(trainer)
-    monkeypatch.setattr(trainer, "_plan", looking)
+    monkeypatch.setattr(trainer._task, "_plan", looking)
     trainer.run(X, y, steps=1) if method == "run" else trainer.step(X, y)
     np.testing.assert_array_equal(looking.copies[-1].predict(X), net.predict(X))
     assert net.predict(X).shape == y.shape

@@ -205,7 +205,7 @@ def test_two_runs_do_not_write_to_one_history_at_once():
     trainers = [fg.Trainer(fg.MLP(SIZES, seed=seed), "cross_entropy") for seed in (1, 2)]
     history = fg.History(len(SIZES) - 1)
     refused = pytest.raises(ValueError, match="history: got one that another run is writing to, wants one of its own")
-    with trainers[0]._recording(history), refused:
+    with trainers[0]._runs.recorder.recording(history), refused:
         trainers[1].run(X, y, steps=3, history=history)
     assert trainers[1].steps == len(history) == 0
     trainers[1].run(X, y, steps=3, history=history)

@@ -10,6 +10,7 @@ from support import DTYPES, ISAS, draw_case, parameters, same_bits, single
 
 import fastgrad as fg
 from fastgrad import _core, reference
+from fastgrad._inside import inside
 from fastgrad._ring import RING
 from fastgrad.telemetry import STATISTICS
 
@@ -50,7 +51,7 @@ def expected_statistics(net, case):
 
     deriv_mean is that of float64 slopes; dead tells of each unit whether it is dead for this batch.
     """
-    plan = _core.Plan(net._network, len(case.X), "gradients")
+    plan = _core.Plan(inside(net).network, len(case.X), "gradients")
     X, y = case.X.astype(net.dtype), case.y if case.y.dtype == np.int64 else case.y.astype(net.dtype)
     plan.gradients(X, y, case.loss)
     table = {name: [] for name in STATISTICS}

@@ -188,22 +188,30 @@ static inline double norm_total(const norm_accumulator *t) {
 }
 
 #if FG_REAL_BITS == 64
+/* Lane by lane the parts of fg_squares. */
+typedef struct {
+    vec small, middle, large;
+} squares_of_lanes;
+
+static inline void add_square_of_lanes(squares_of_lanes *s, vec x) {
+    const vec e = v_abs(x);
+    const mask is_small = v_lt(e, v_set1(FG_SMALL)), is_large = v_lt(v_set1(FG_LARGE), e);
+    const vec grown = v_select(is_small, e * v_set1(FG_GROW), v_zero());
+    const vec shrunk = v_select(is_large, e * v_set1(FG_SHRINK), v_zero());
+    const vec rest = v_select(m_or(is_small, is_large), v_zero(), e);
+    s->small = v_fma(grown, grown, s->small);
+    s->middle = v_fma(rest, rest, s->middle);
+    s->large = v_fma(shrunk, shrunk, s->large);
+}
+
 static void add_squares_apart(fg_squares *s, block_view x) {
-    vec small = v_zero(), middle = v_zero(), large = v_zero();
+    squares_of_lanes sum = {v_zero(), v_zero(), v_zero()};
     for (int r = 0; r < x.rows; r++)
-        for (int v = 0; v < x.vecs; v++) {
-            const vec e = v_abs(v_load(x.at + r * x.stride + v * LANES));
-            const mask is_small = v_lt(e, v_set1(FG_SMALL)), is_large = v_lt(v_set1(FG_LARGE), e);
-            const vec grown = v_select(is_small, e * v_set1(FG_GROW), v_zero());
-            const vec shrunk = v_select(is_large, e * v_set1(FG_SHRINK), v_zero());
-            const vec rest = v_select(m_or(is_small, is_large), v_zero(), e);
-            small = v_fma(grown, grown, small);
-            middle = v_fma(rest, rest, middle);
-            large = v_fma(shrunk, shrunk, large);
-        }
-    s->small += total_of_lanes(small);
-    s->middle += total_of_lanes(middle);
-    s->large += total_of_lanes(large);
+        for (int v = 0; v < x.vecs; v++)
+            add_square_of_lanes(&sum, v_load(x.at + r * x.stride + v * LANES));
+    s->small += total_of_lanes(sum.small);
+    s->middle += total_of_lanes(sum.middle);
+    s->large += total_of_lanes(sum.large);
 }
 
 static __attribute__((noinline)) void norm_add_doubtful(norm_accumulator *t, vec sum, block_view x) {

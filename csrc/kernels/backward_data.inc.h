@@ -16,7 +16,7 @@ static __attribute__((noinline)) void finish_backward_data(const struct fg_linea
                                                            int height, const vec *tile, backward_lanes *sums) {
     const int vecs = p->vecs;
     const int64_t stride = p->below.stride;
-    real *const deltas = p->below.derivative;
+    real *const deltas = p->below.delta;
     vec of_tile = v_zero(), output_gradients = v_zero();
     const vec shrink = v_set1((real)(p->below.scale < 1.0 ? p->below.scale : 1.0));
     const vec grow = v_set1((real)(p->below.scale > 1.0 ? p->below.scale : 1.0));
@@ -61,7 +61,7 @@ static void linear_backward_data(const struct fg_linear_backward_data_args *p) {
     accumulator_clear(&delta);
     accumulator_clear(&sums.output_gradient);
     FOR_PANEL_WIDTH(p->vecs, backward_data_panel, p, &sums);
-    accumulate_squares(&delta, sums.delta, (block_view){p->below.derivative, p->below.stride, (int)p->rows, p->vecs});
+    accumulate_squares(&delta, sums.delta, (block_view){p->below.delta, p->below.stride, (int)p->rows, p->vecs});
     p->sums[FG_SUM_DELTA_SQUARED] = accumulator_total(&delta);
     if (p->measured)
         p->sums[FG_SUM_OUTPUT_GRADIENT_SQUARED] = accumulator_total(&sums.output_gradient);

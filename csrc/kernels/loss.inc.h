@@ -25,7 +25,7 @@ static inline void store_delta(const struct fg_loss_args *p, int64_t row, int64_
     const int64_t at = row * p->output.stride + c;
     const vec kept = v_select(m_first(n), gradient, v_zero());
     const vec delta = kept * derivative_at(&p->output, v_set1((real)p->output.scale), at);
-    v_store((real *)p->output.derivative + at, delta);
+    v_store((real *)p->output.delta + at, delta);
     accumulate_product(&t->delta, delta, delta);
     accumulate_product(&t->output_gradient, kept, kept);
 }

@@ -14,6 +14,7 @@ typedef __m256d dvec;
 #define DLANES 4
 static inline dvec d_zero(void) { return _mm256_setzero_pd(); }
 static inline dvec d_fma(dvec a, dvec b, dvec c) { return _mm256_fmadd_pd(a, b, c); }
+static inline dvec d_sqrt(dvec a) { return _mm256_sqrt_pd(a); }
 static inline void d_store(double *p, dvec a) { _mm256_storeu_pd(p, a); }
 
 #if FG_REAL_BITS == 32

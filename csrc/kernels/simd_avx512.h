@@ -24,6 +24,7 @@ typedef __m512d dvec;
 #define DLANES 8
 static inline dvec d_zero(void) { return _mm512_setzero_pd(); }
 static inline dvec d_fma(dvec a, dvec b, dvec c) { return _mm512_fmadd_pd(a, b, c); }
+static inline dvec d_sqrt(dvec a) { return _mm512_sqrt_pd(a); }
 static inline void d_store(double *p, dvec a) { _mm512_storeu_pd(p, a); }
 
 #if FG_REAL_BITS == 32

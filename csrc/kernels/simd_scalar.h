@@ -16,6 +16,7 @@ typedef double dvec __attribute__((vector_size(16)));
 #define DLANES 2
 static inline dvec d_zero(void) { return (dvec){0.0, 0.0}; }
 static inline dvec d_fma(dvec a, dvec b, dvec c) { return a * b + c; }
+static inline dvec d_sqrt(dvec a) { return (dvec){sqrt(a[0]), sqrt(a[1])}; }
 static inline void d_store(double *p, dvec a) { memcpy(p, &a, sizeof a); }
 
 #if FG_REAL_BITS == 32

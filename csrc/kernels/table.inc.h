@@ -2,6 +2,7 @@
  * set and dtype. */
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 #include "../kernels.h"
 #include "../layout.h"
 #include "../norm.h"
@@ -16,7 +17,9 @@
 #include "forward.inc.h"
 #include "backward_data.inc.h"
 #include "optimizers.inc.h"
+#include "apply.inc.h"
 #include "backward_weights.inc.h"
+#include "column_norms.inc.h"
 #include "loss.inc.h"
 #include "map.inc.h"
 

@@ -5,6 +5,7 @@ cdef extern from "fastgrad.h" nogil:
     ctypedef enum fg_status:
         FG_OK
         FG_ERR_MEMORY
+        FG_ERR_DIVERGED
     ctypedef enum fg_dtype:
         FG_F32
         FG_F64
@@ -16,22 +17,22 @@ cdef extern from "fastgrad.h" nogil:
         FG_LOSSES
     ctypedef enum fg_optimizer_kind:
         FG_OPTIMIZERS
+    ctypedef enum fg_clip_kind:
+        FG_CLIPS
     ctypedef enum fg_statistic:
         FG_STATISTICS
     ctypedef enum fg_tensor:
         pass
     ctypedef enum fg_unary:
         FG_UNARIES
-    ctypedef enum fg_plan_mode:
-        FG_INFERENCE
-        FG_TRAINING
-        FG_GRADIENTS
+    ctypedef enum fg_plan_memory:
+        FG_KEEPS_OUTPUTS
+        FG_KEEPS_LEVELS
+        FG_KEEPS_GRADIENTS
 
     ctypedef struct fg_network:
         pass
-    ctypedef struct fg_optimizer:
-        pass
-    ctypedef struct fg_liveness:
+    ctypedef struct fg_training:
         pass
     ctypedef struct fg_plan:
         pass
@@ -46,6 +47,18 @@ cdef extern from "fastgrad.h" nogil:
         double momentum, dampening
         int nesterov
         double beta1, beta2, eps
+    ctypedef struct fg_loss_config:
+        fg_loss kind
+    ctypedef struct fg_clip_config:
+        fg_clip_kind kind
+        double bound, eps
+        int output
+    ctypedef struct fg_training_config:
+        fg_optimizer_config optimizer
+        fg_loss_config loss
+        fg_clip_config clip
+    ctypedef struct fg_step_result:
+        double loss, clip_norm
     ctypedef struct fg_batch:
         int64_t first, rows
         const void *inputs
@@ -56,6 +69,7 @@ cdef extern from "fastgrad.h" nogil:
     const char *fg_activation_name(fg_activation)
     const char *fg_optimizer_name(fg_optimizer_kind)
     const char *fg_loss_name(fg_loss)
+    const char *fg_clip_name(fg_clip_kind)
     const char *fg_statistic_name(fg_statistic)
     const char *fg_tensor_name(fg_tensor)
     const char *fg_unary_name(fg_unary)
@@ -75,22 +89,19 @@ cdef extern from "fastgrad.h" nogil:
     void fg_network_get_bias(const fg_network *, int layer, void *bias)
 
     int fg_optimizer_states(fg_optimizer_kind)
-    fg_status fg_optimizer_create(fg_optimizer **out, const fg_network *, const fg_optimizer_config *)
-    void fg_optimizer_destroy(fg_optimizer *)
-    int64_t fg_optimizer_steps(const fg_optimizer *)
+    fg_status fg_training_create(fg_training **out, const fg_network *, const fg_training_config *)
+    void fg_training_destroy(fg_training *)
+    int64_t fg_training_steps(const fg_training *)
+    fg_status fg_training_watch(fg_training *, int32_t window)
 
-    fg_status fg_liveness_create(fg_liveness **out, const fg_network *, int32_t window)
-    void fg_liveness_destroy(fg_liveness *)
-
-    fg_status fg_plan_create(fg_plan **out, fg_network *, int64_t capacity, fg_plan_mode)
+    fg_status fg_plan_create(fg_plan **out, fg_network *, int64_t capacity, fg_plan_memory)
     void fg_plan_destroy(fg_plan *)
     void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs)
     void fg_plan_scaled_forward(fg_plan *, const fg_batch *, void *outputs, int32_t *exponents)
-    fg_status fg_plan_step(fg_plan *, const fg_batch *, fg_loss, fg_optimizer *, double *loss, fg_liveness *,
-                           double *statistics)
+    fg_status fg_plan_step(fg_plan *, fg_training *, const fg_batch *, fg_step_result *, double *statistics)
     fg_culprit fg_plan_culprit(const fg_plan *, const fg_batch *)
-    void fg_plan_loss(fg_plan *, const fg_batch *, fg_loss, double *loss)
-    void fg_plan_gradients(fg_plan *, const fg_batch *, fg_loss, double *loss)
+    void fg_plan_loss(fg_plan *, const fg_batch *, const fg_loss_config *, double *loss)
+    void fg_plan_gradients(fg_plan *, const fg_batch *, const fg_loss_config *, double *loss)
     void fg_plan_backward(fg_plan *, const void *output_gradient)
     double fg_plan_log10_loss(const fg_plan *)
     int fg_plan_exponent(const fg_plan *, int layer, int of_bias)
@@ -109,7 +120,7 @@ cdef extern from "fastgrad.h" nogil:
                                   const void *w, const void *derivative, void *out, double *norm)
     fg_status fg_op_backward_weights(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out, const void *x,
                                      const void *delta, void *dw, void *db, double *norms)
-    fg_status fg_op_loss(fg_isa, fg_dtype, fg_loss, int64_t columns, const void *outputs, const fg_batch *,
+    fg_status fg_op_loss(fg_isa, fg_dtype, const fg_loss_config *, int64_t columns, const void *outputs, const fg_batch *,
                          void *gradient, double *value)
     fg_status fg_op_update(fg_isa, fg_dtype, const fg_optimizer_config *, int64_t steps, int64_t rows, int64_t columns,
                            void *w, const void *gradient, void *const *states, double *norms)

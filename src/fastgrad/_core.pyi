@@ -65,20 +65,21 @@ class Forks:
     def after_in_parent(self) -> None: ...
     def after_in_child(self) -> None: ...
 
-class Optimizer:
-    def __init__(self, network: Network, options: dict[str, Any]) -> None: ...
+class Training:
+    network: Network
+    loss: str
+    clip_norm: float
+    def __init__(self, network: Network, optimizer: dict[str, Any], loss: str, clip: dict[str, Any]) -> None: ...
     @property
     def steps(self) -> int: ...
-
-class Liveness:
-    def __init__(self, network: Network, window: int) -> None: ...
+    def watch(self, window: int) -> None: ...
 
 class Plan:
     network: Network
     unrecorded: bool
     rows: int
     def __init__(
-        self, network: Network, capacity: int, mode: Literal["inference", "training", "gradients"]
+        self, network: Network, capacity: int, keeps: Literal["outputs", "levels", "gradients"]
     ) -> None: ...
     def forward(self, x: Array, out: Array, first: int = 0, exponents: Array | None = None) -> int: ...
     @overload
@@ -86,9 +87,7 @@ class Plan:
         self,
         x: object,
         y: object,
-        loss: str,
-        optimizer: Optimizer,
-        liveness: Liveness | None,
+        training: Training,
         statistics: Doubles | None,
         checked: Literal[False] = False,
         check_finite: bool = True,
@@ -99,9 +98,7 @@ class Plan:
         self,
         x: Array,
         y: Array,
-        loss: str,
-        optimizer: Optimizer,
-        liveness: Liveness | None,
+        training: Training,
         statistics: Doubles | None,
         checked: Literal[True],
         check_finite: bool = True,
@@ -113,9 +110,7 @@ class Plan:
         y: Array,
         order: Array,
         batch_size: int,
-        loss: str,
-        optimizer: Optimizer,
-        liveness: Liveness | None,
+        training: Training,
         losses: Doubles,
         statistics: Doubles | None,
         first: int = 0,

@@ -37,6 +37,7 @@ ACTIVATIONS = numbered([fg_activation_name(<fg_activation> i).decode() for i in 
 LOSSES = numbered([fg_loss_name(<fg_loss> i).decode() for i in range(<int> FG_LOSSES)])
 STATISTICS = tuple([fg_statistic_name(<fg_statistic> i).decode() for i in range(<int> FG_STATISTICS)])
 UNARIES = numbered([fg_unary_name(<fg_unary> i).decode() for i in range(<int> FG_UNARIES)])
+CLIPS = numbered([fg_clip_name(<fg_clip_kind> i).decode() for i in range(<int> FG_CLIPS)])
 OPTIMIZERS = numbered([fg_optimizer_name(<fg_optimizer_kind> i).decode() for i in range(<int> FG_OPTIMIZERS)])
 cdef fg_loss CROSS_ENTROPY = LOSSES["cross_entropy"], BINARY_CROSS_ENTROPY = LOSSES["binary_cross_entropy"]
 
@@ -230,38 +231,50 @@ cdef fg_optimizer_config optimizer_config(dict options) except *:
     return c
 
 
-cdef class Optimizer:
-    """An optimizer's state for one network."""
-    cdef fg_optimizer *handle
-    cdef Network network
-    cdef int tears  # of the network when this was made
+cdef fg_loss_config loss_config(str name) except *:
+    cdef fg_loss_config c
+    c.kind = <fg_loss> <int> LOSSES[name]
+    return c
 
-    def __cinit__(self, Network network not None, dict options):
-        cdef fg_optimizer_config config = optimizer_config(options)
-        raise_for(fg_optimizer_create(&self.handle, network.handle, &config))
-        self.network, self.tears = network, network.tears
+
+cdef fg_clip_config clip_config(dict options) except *:
+    cdef fg_clip_config c
+    c.kind = <fg_clip_kind> <int> CLIPS[options["kind"]]
+    c.bound, c.eps, c.output = options["bound"], options["eps"], options["output"]
+    return c
+
+
+cdef class Training:
+    """How one network is trained, with the optimizer's state; and how long each unit has been dead, where it `watches`.
+    """
+    cdef fg_training *handle
+    cdef readonly Network network
+    cdef readonly str loss
+    cdef fg_loss kind
+    cdef int tears  # of the network when this was made
+    cdef readonly double clip_norm  # that the last step done compared; NaN before, and unless a global norm is clipped
+
+    def __cinit__(self, Network network not None, dict optimizer, str loss not None, dict clip not None):
+        cdef fg_training_config config
+        config.optimizer, config.clip = optimizer_config(optimizer), clip_config(clip)
+        config.loss = loss_config(loss)
+        raise_for(fg_training_create(&self.handle, network.handle, &config))
+        self.network, self.loss, self.kind, self.tears = network, loss, config.loss.kind, network.tears
+        self.clip_norm = float("nan")
 
     def __dealloc__(self):
-        fg_optimizer_destroy(self.handle)
+        fg_training_destroy(self.handle)
 
     @property
     def steps(self):
-        return fg_optimizer_steps(self.handle)
+        return fg_training_steps(self.handle)
 
-
-cdef class Liveness:
-    """How long each unit of a network has been dead, counted up to `window` steps."""
-    cdef fg_liveness *handle
-    cdef Network network
-
-    def __cinit__(self, Network network not None, int32_t window):
+    def watch(self, int32_t window):
+        """Count a unit as dead, from the next step on, once it has been so for `window` steps."""
         if window < 1:
             raise ValueError(f"window: got {window}, wants at least 1")
-        raise_for(fg_liveness_create(&self.handle, network.handle, window))
-        self.network = network
-
-    def __dealloc__(self):
-        fg_liveness_destroy(self.handle)
+        with self.network.lock:
+            raise_for(fg_training_watch(self.handle, window))
 
 
 include "_core_fork.pxi"

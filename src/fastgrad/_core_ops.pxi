@@ -52,6 +52,7 @@ def op_backward_weights(str isa, str dtype, object x, object delta, object dw, o
 
 def op_loss(str isa, str dtype, str loss, object outputs, object y, object gradient):
     """Returns the loss."""
+    cdef fg_loss_config config = loss_config(loss)
     cdef char kind = kind_of(dtype)
     cdef Py_ssize_t rows = outputs.shape[0], columns = outputs.shape[1]
     cdef Pinned po = pin(outputs, "outputs", kind, 2, rows, columns)
@@ -68,7 +69,7 @@ def op_loss(str isa, str dtype, str loss, object outputs, object y, object gradi
     else:
         py = pin(y, "y", kind, 2, rows, columns)
         batch.targets = py.view.buf
-    raise_for(fg_op_loss(ISAS[isa], DTYPES[dtype], <fg_loss> <int> LOSSES[loss], columns, po.view.buf, &batch,
+    raise_for(fg_op_loss(ISAS[isa], DTYPES[dtype], &config, columns, po.view.buf, &batch,
                          pg.view.buf, &value))
     return value
 

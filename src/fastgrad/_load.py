@@ -21,7 +21,7 @@ import numpy.typing as npt
 from fastgrad import _archive
 from fastgrad._archive import Member
 from fastgrad._owner import has_owner
-from fastgrad._record import require_exponents
+from fastgrad._record import arranged, require_exponents, require_known
 from fastgrad._rows import Rows
 from fastgrad._stream import AFTER, NUMBER, STATISTICS, STEPS
 
@@ -42,7 +42,7 @@ class CutShortWarning(UserWarning, ValueError):  # noqa: N818
 
 
 class Contents(NamedTuple):
-    """A file's `every` and number of layers, the steps, and their statistics."""
+    """A file's `every` and number of layers, the steps, and their records."""
 
     every: int
     layers: int
@@ -72,7 +72,7 @@ class _Chunk(NamedTuple):
         return count
 
 
-def read(path: Path, names: tuple[str, ...]) -> Contents:
+def read(path: Path) -> Contents:
     """Return what a file holds, with a CutShortWarning where it was cut short.
 
     Raises
@@ -80,13 +80,13 @@ def read(path: Path, names: tuple[str, ...]) -> Contents:
     OSError
         It cannot be read.
     ValueError
-        It is foreign, damaged, or of other statistics than `names`.
+        It is foreign or damaged.
     """
     for look in range(_LOOKS + 1):
         try:
             with _opened(path) as file:
                 try:
-                    contents, cut = _contents(file, names)
+                    contents, cut = _contents(file)
                 except ValueError:
                     cut = True
                     if look == _LOOKS or not has_owner(file):
@@ -112,24 +112,24 @@ def _opened(path: Path) -> BufferedReader:
     return file
 
 
-def _contents(file: BufferedReader, names: tuple[str, ...]) -> tuple[Contents, bool]:
+def _contents(file: BufferedReader) -> tuple[Contents, bool]:
     """Return what a file holds, and whether it was cut short."""
     size = os.fstat(file.fileno()).st_size
     members, directory = _archive.walked(file, size), _archive.listed(file, size)
     certain = 0 if directory is None else len(directory.entries)
     if directory is not None and not directory.lists(members[:certain]):
         raise ValueError("its directory is not that of its members")
-    every, layers = _described(file, members, names)
+    names, every, layers = _described(file, members)
     cut = directory is None or len(members) > certain or directory.start != members[-1].end
     chunks = _chunks(members, certain, cut)
-    steps, statistics = _filled(file, chunks, (len(names), layers), every)
+    steps, statistics = _filled(file, chunks, names, layers, every)
     if cut and not len(steps):
         raise ValueError("it was cut short before its first steps were whole")
     return Contents(every, layers, steps, statistics), cut
 
 
-def _described(file: BufferedReader, members: Sequence[Member], names: tuple[str, ...]) -> tuple[int, int]:
-    """Return a file's `every` and number of layers."""
+def _described(file: BufferedReader, members: Sequence[Member]) -> tuple[list[str], int, int]:
+    """Return the names of a file's statistics, its `every` and number of layers."""
     found = {member.name: member for member in members}
     if len(found) != len(members):
         raise ValueError("two of its members have one name")
@@ -138,10 +138,9 @@ def _described(file: BufferedReader, members: Sequence[Member], names: tuple[str
     kept, every, layers = (_array(file, found[name]) for name in _HEADER)
     if kept.ndim != 1 or kept.dtype.kind != "U" or (kept.size and kept.view(np.uint32).max() > sys.maxunicode):
         raise ValueError(f"its names are {kept.dtype.str} {kept.shape}, wants (statistics,) of text")
-    if tuple(kept.tolist()) != names:
-        got = ", ".join(kept[: 2 * len(names)].tolist())
-        raise ValueError(f"its statistics are {got:.1000}; this version has {', '.join(names)}")
-    return _number("every", every, 2**63), _number("layers", layers, 2**31)
+    names = kept.tolist()
+    require_known(names)
+    return names, _number("every", every, 2**63), _number("layers", layers, 2**31)
 
 
 def _number(name: str, array: Array, below: int) -> int:
@@ -195,8 +194,11 @@ def _counts(file: BufferedReader, chunks: Sequence[_Chunk], row: tuple[int, int]
     return counts
 
 
-def _filled(file: BufferedReader, chunks: Sequence[_Chunk], row: tuple[int, int], every: int) -> tuple[Rows, Rows]:
-    """Return steps and statistics of all chunks, or of those before the first that is neither listed nor whole."""
+def _filled(
+    file: BufferedReader, chunks: Sequence[_Chunk], names: Sequence[str], layers: int, every: int
+) -> tuple[Rows, Rows]:
+    """Return steps and records of all chunks, or of those before the first that is neither listed nor whole."""
+    row = len(names), layers
     counts = _counts(file, chunks, row)
     steps, statistics = np.empty(sum(counts), _STEP), np.empty((sum(counts), *row), _VALUE)
     at, due = 0, 0
@@ -211,9 +213,9 @@ def _filled(file: BufferedReader, chunks: Sequence[_Chunk], row: tuple[int, int]
         if chunk.after not in (None, at):
             raise ValueError(f"{chunk.steps.name} comes after {at} steps")
         _require_consecutive(chunk, steps[mine], every, due if at else None)
-        require_exponents(statistics[mine])
+        require_exponents(arranged(names, statistics[mine]))
         at, due = at + count, int(steps[at + count - 1]) + every
-    return Rows.holding(steps[:at]), Rows.holding(statistics[:at])
+    return Rows.holding(steps[:at]), Rows.holding(arranged(names, statistics[:at]))
 
 
 def _require_consecutive(chunk: _Chunk, steps: Array, every: int, due: int | None) -> None:

@@ -1,14 +1,17 @@
 """What a record holds: the statistics' names and meanings, and how its numbers are read.
 
-A record is an array (..., len(RECORD), layers) as the engine writes it. Nothing here knows of steps or runs.
+A record is an array (..., len(RECORD), layers) as the engine writes it, which says what its rows are: nothing depends
+on their number or order. Records of another version are read by the names of their rows. Nothing here knows of steps or
+runs.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad import _checks
+from fastgrad import _checks, _core
 from fastgrad._rows import read_only
 
 Array = npt.NDArray[np.float64]
@@ -30,8 +33,6 @@ MEANINGS = {
     "update_ratio": "update_norm / weight_norm",
 }
 
-STATISTICS = tuple(MEANINGS)
-
 SCALED = {
     "act_mean": "signal_exponent",
     "act_rms": "signal_exponent",
@@ -45,12 +46,15 @@ SCALED = {
 """Statistics that are what stands in a record times 2 to the row named here, which is 0 unless they come near the end
 of float64's range."""
 
-RECORD = (*STATISTICS, *dict.fromkeys(SCALED.values()))
+RECORD = _core.STATISTICS
 """The rows of a record as the engine writes it."""
 
-INDEX = {name: index for index, name in enumerate(STATISTICS)}
-_SCALED_ROWS = {INDEX[name]: RECORD.index(exponent) for name, exponent in SCALED.items()}
-_EXPONENTS = slice(len(STATISTICS), None)
+STATISTICS = tuple(name for name in RECORD if name not in SCALED.values())
+
+ROWS = {name: RECORD.index(name) for name in STATISTICS}
+_ROWS_COME_FIRST = list(ROWS.values()) == list(range(len(ROWS)))
+_SCALED_ROWS = {ROWS[name]: RECORD.index(exponent) for name, exponent in SCALED.items()}
+_EXPONENTS = sorted(set(_SCALED_ROWS.values()))
 _LOG10_2 = math.log10(2.0)
 
 
@@ -61,7 +65,7 @@ class UnknownStatisticError(KeyError, ValueError):
 
 
 def index_of(name: object) -> int:
-    """Return the row of the statistic of that name.
+    """Return the row of a record that is the statistic of that name.
 
     Raises
     ------
@@ -71,10 +75,39 @@ def index_of(name: object) -> int:
     if not isinstance(name, str):
         raise TypeError(f"statistic: got {type(name).__name__}, wants one of {', '.join(STATISTICS)}")
     text = str.__str__(name)
-    if text not in INDEX:
+    if text not in ROWS:
         known = ", ".join(STATISTICS)
         raise UnknownStatisticError(f"statistic: {_checks.shown(text)} is not a statistic; known are {known}")
-    return INDEX[text]
+    return ROWS[text]
+
+
+def require_known(names: Sequence[str]) -> None:
+    """Raise ValueError if a name is there twice, or none is that of a statistic."""
+    if len(set(names)) != len(names) or not set(names) & set(STATISTICS):
+        got = ", ".join(names[: 2 * len(RECORD)])
+        raise ValueError(f"its statistics are {got:.1000}; this version has {', '.join(RECORD)}")
+
+
+def arranged(names: Sequence[str], rows: Array) -> Array:
+    """Return rows (..., len(names), layers) as a record: themselves where the names are those of `RECORD`.
+
+    A statistic that is missing is NaN, and those that have an exponent that is missing are as they stand there. What is
+    no statistic of this version is left out.
+
+    Raises
+    ------
+    ValueError
+        As `require_known` does.
+    """
+    if tuple(names) == RECORD:
+        return rows
+    require_known(names)
+    record = np.full((*rows.shape[:-2], len(RECORD), rows.shape[-1]), math.nan)
+    record[..., _EXPONENTS, :] = 0.0
+    for row, name in enumerate(names):
+        if name in RECORD:
+            record[..., RECORD.index(name), :] = rows[..., row, :]
+    return record
 
 
 def require_exponents(record: Array) -> None:
@@ -103,13 +136,9 @@ def statistic(record: Array, name: str) -> Array:
 
 def all_values(record: Array) -> Array:
     """Return all statistics of a record (len(RECORD), layers), a view where that is possible."""
-    values = record[: len(STATISTICS)]
-    if not record[_EXPONENTS].any():
-        return values
-    values = values.copy()
-    for row, exponent in _SCALED_ROWS.items():
-        values[row] = _true(values[row], record[exponent])
-    return read_only(values)
+    if _ROWS_COME_FIRST and not record[_EXPONENTS].any():
+        return record[: len(ROWS)]
+    return read_only(np.stack([statistic(record, name) for name in STATISTICS]))
 
 
 def log10_magnitude(record: Array, name: str) -> Array:

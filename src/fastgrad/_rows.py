@@ -44,9 +44,9 @@ class Rows:
         self._most = most
 
     @classmethod
-    def holding(cls, array: Array) -> "Rows":
+    def holding(cls, array: Array, most: int | None = None) -> "Rows":
         """Return the rows of an array, which is not copied."""
-        rows = cls(array.shape[1:], array.dtype)
+        rows = cls(array.shape[1:], array.dtype, most)
         rows._storage, rows._count = array, len(array)
         return rows
 

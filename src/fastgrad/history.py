@@ -1,14 +1,14 @@
 """What a training run leaves behind: the loss of each step, its epochs, and the record of its statistics."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from fastgrad import _checks, _core
 from fastgrad._closed import VALUE, closed
-from fastgrad._rows import Change, Rows, commit
-from fastgrad.telemetry import RECORD, Array, Record, Telemetry
+from fastgrad._inside import HasInside
+from fastgrad._ledger import Ledger
+from fastgrad._rows import commit
+from fastgrad.telemetry import Array, Record
 
 
 @closed(cure=VALUE)
@@ -41,7 +41,7 @@ class Epoch:
 
 
 @closed("epochs", "telemetry")
-class History:
+class History(HasInside[Ledger]):
     """What a training run left behind: the loss of each step, its epochs, and the telemetry.
 
     Parameters
@@ -71,36 +71,12 @@ class History:
     def __init__(self, layers: int) -> None:
         self.epochs: list[Epoch] = []
         self.telemetry = Record(layers)
-        self._losses = Rows(())
-        self._turn = _core.Lock()  # of the run that writes
+        self._inside = Ledger()
 
     @property
     def loss(self) -> Array:
         """(steps,) read-only float64 array: the loss of each step's batch before its update."""
-        return self._losses.view()
-
-    def prepare(self, layers: int, telemetry: Telemetry | None) -> None:
-        """Make ready for steps of a network of so many layers, recorded as `telemetry` says, or not at all.
-
-        Raises
-        ------
-        ValueError
-            There are steps of another network, or steps that were recorded otherwise. Nothing has changed.
-        """
-        if self.telemetry.layers != layers:
-            raise ValueError(f"history: got one of {self.telemetry.layers} layers, wants {layers} as the network has")
-        if not len(self):
-            self.telemetry = Record(layers) if telemetry is None else Record(layers, telemetry.every, telemetry.keep)
-            return
-        if (telemetry is None) != (len(self.telemetry) == 0):
-            got, wants = ("with", "without") if telemetry is None else ("without", "with")
-            raise ValueError(f"history: got steps {got} telemetry, wants steps {wants}, as this Trainer does them")
-        recorded = self.telemetry.every, self.telemetry.keep
-        if telemetry is not None and recorded != (telemetry.every, telemetry.keep):
-            raise ValueError(
-                f"history: got steps recorded with every={recorded[0]} and keep={recorded[1]}, wants "
-                f"every={telemetry.every} and keep={telemetry.keep} as this Trainer's telemetry"
-            )
+        return self._inside.losses
 
     def append_chunk(self, losses: Array, statistics: Array | None, first: int | None = None) -> None:
         """Add steps.
@@ -122,50 +98,22 @@ class History:
         -----
         Whatever is raised, an exception of a signal's handler and MemoryError too: all of it is added, or nothing.
         """
-        commit(self.with_chunk(losses, statistics, len(self) if first is None else first))
-
-    def reserve(self, steps: int, recorded: bool) -> None:
-        """Have memory for so many more steps, with statistics or without: to add them will need none."""
-        self._losses.reserve(steps)
-        if recorded:
-            self.telemetry.reserve(len(self), steps)
-
-    def with_chunk(self, losses: Array, statistics: Array | None, first: int) -> list[Change]:
-        """Return what adds steps as `append_chunk` does; until then nothing has changed."""
-        _checks.require_float64("losses", losses, ("steps",))
-        if statistics is not None:
-            _checks.require_float64("statistics", statistics, ("steps", len(RECORD), self.telemetry.layers))
-            if len(losses) != len(statistics):
-                raise ValueError(f"losses: got {len(losses)} steps, wants {len(statistics)} as in statistics")
-        first = _checks.integer("first", first, at_least=0, below=len(self) + 1)
-        changes = self._losses.with_rows(first, losses)
-        return changes if statistics is None else changes + self.telemetry.with_chunk(first, statistics)
-
-    @contextmanager
-    def one_writer(self) -> Iterator[None]:
-        """Keep other runs from writing meanwhile; raise ValueError where one does."""
-        with _core.Claim(self._turn) as granted:
-            if not granted:
-                raise ValueError("history: got one that another run is writing to, wants one of its own")
-            yield
-
-    @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Note on the exception that ends a run how much was done, and where the record is."""
-        try:
-            yield
-        except BaseException as error:
-            error.add_note(
-                f"The history has what was done before this: steps {len(self)}, epochs {len(self.epochs)}. It is kept, "
-                f"by fit as net.history, by run as trainer.history."
-            )
-            raise
+        commit(self._inside.with_chunk(self.telemetry, losses, statistics, len(self) if first is None else first))
 
     def __copy__(self) -> "History":
         return copy.deepcopy(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        others = {name: value for name, value in vars(self).items() if name != "_inside"}
+        return {**others, **self._inside.state()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        others = dict(state)
+        self._inside = Ledger.of_state(others)
+        self.__dict__.update(others)
+
     def __len__(self) -> int:
-        return len(self._losses)
+        return len(self._inside)
 
     def __repr__(self) -> str:
         span = f", loss {self.loss[0]:.6g} -> {self.loss[-1]:.6g}" if len(self) else ""

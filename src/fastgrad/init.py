@@ -296,14 +296,3 @@ def initialise(
     weights = _checks.converted(label, drawn, wanted)
     _checks.require_entries(label, weights, drawn, np.isfinite, f"a value finite in {wanted}")
     return weights.copy() if np.shares_memory(weights, drawn) else weights
-
-
-def first_weights(
-    rules: list[Init], sizes: tuple[int, ...], activations: tuple[str, ...], dtype: str, seed: int
-) -> list[npt.NDArray[Any]]:
-    """Return the first weights of all layers, each drawn from a stream of its own; see `initialise`."""
-    fans = zip(sizes[:-1], sizes[1:], rules, activations, strict=True)
-    return [
-        initialise(rule, *fan, activation=activation, dtype=dtype, rng=layer_rng(seed, layer), layer=layer)
-        for layer, (*fan, rule, activation) in enumerate(fans)
-    ]

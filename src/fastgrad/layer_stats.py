@@ -1,8 +1,10 @@
 """What every layer did in one step: a view of a row of a record."""
 
+from collections.abc import Callable, Sequence
+
 from fastgrad import _checks
 from fastgrad._closed import closed
-from fastgrad._record import INDEX, RECORD, STATISTICS, Array, all_values, log10_magnitude, statistic
+from fastgrad._record import RECORD, ROWS, STATISTICS, Array, all_values, arranged, log10_magnitude, statistic
 from fastgrad._rows import read_only
 
 
@@ -51,7 +53,7 @@ class LayerStats:
         return statistic(self._record, name)
 
     def __getattr__(self, name: str) -> Array:
-        if name in INDEX:
+        if name in ROWS:
             return self[name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; statistics are {', '.join(STATISTICS)}")
 
@@ -66,8 +68,8 @@ class LayerStats:
         """Return the same statistics in memory of their own."""
         return LayerStats(self._record.copy(), self.step)
 
-    def __reduce__(self) -> tuple[type["LayerStats"], tuple[Array, int]]:
-        return type(self), (self._record, self.step)
+    def __reduce__(self) -> tuple[Callable[..., "LayerStats"], tuple[type["LayerStats"], tuple[str, ...], Array, int]]:
+        return _of_any_version, (type(self), RECORD, self._record, self.step)
 
     def __repr__(self) -> str:
         rows = [["layer", *STATISTICS]]
@@ -82,3 +84,8 @@ class LayerStats:
     def _shown_layers(self, most: int = 16) -> list[int]:
         layers = list(range(self._record.shape[1]))
         return layers if len(layers) <= most else layers[: most // 2] + layers[-most // 2 :]
+
+
+def _of_any_version(kind: type[LayerStats], names: Sequence[str], values: Array, step: int) -> LayerStats:
+    """Return the statistics of those names; what of this version's is not among them is NaN."""
+    return kind(arranged(names, values), step)

@@ -27,7 +27,6 @@ _CAN_NOT_BE_LOGITS = {
     "cross_entropy": ("sigmoid",),
     "binary_cross_entropy": ("sigmoid", "relu", "softplus"),  # no probability below 1/2
 }
-_REACH = {"relu": (0.0, math.inf), "softplus": (0.0, math.inf), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 _RANGES = {
     "cross_entropy": (math.inf, "a probability >= 0"),
     "binary_cross_entropy": (1.0, "a target in [0, 1]"),
@@ -101,36 +100,6 @@ def check_outputs(loss: str, n_outputs: int, output_activation: str = "identity"
         raise ValueError(f"{message}; predict_proba gives probabilities")
     _checks.warn(f"{message} unless limited logits are meant", DoubtfulNetworkWarning)
     return loss
-
-
-def warn_of_reach(targets: npt.NDArray[Any], output_activation: str) -> None:
-    """Warn where outputs cannot reach the mean of their targets.
-
-    Parameters
-    ----------
-    targets : (n, n_outputs) array
-        Of a whole data set; labels pass.
-    output_activation : str
-        Of the output layer.
-
-    Warns
-    -----
-    DoubtfulNetworkWarning
-        The mean of a column lies outside what relu, softplus, sigmoid or tanh can give.
-    """
-    if targets.ndim == 1 or output_activation not in _REACH:
-        return
-    least, most = _REACH[output_activation]
-    with np.errstate(invalid="ignore"):
-        means = targets.mean(axis=0, dtype=np.float64)
-    outside = (means < least) | (means > most)
-    if outside.any():
-        column = int(np.argmax(outside))
-        _checks.warn(
-            f"y: column {column} has a mean of {means[column]:g}, wants one in [{least:g}, {most:g}], which is all "
-            f"that output_activation={output_activation!r} reaches; 'identity' reaches every target",
-            DoubtfulNetworkWarning,
-        )
 
 
 def check_inputs(

@@ -8,27 +8,27 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from fastgrad import _checks, _core, chunks, config, inference, losses, optim
+from fastgrad import _checks, config, optim
 from fastgrad._closed import closed
-from fastgrad._rows import commit
-from fastgrad.batches import checked_inputs, checked_pair, checked_targets
-from fastgrad.errors import NotFittedError
-from fastgrad.gradients import Gradients, read_gradients
+from fastgrad._first_weights import first_weights
+from fastgrad._inside import HasInside
+from fastgrad._shape import checked_activations, checked_sizes, count_parameters, one_each, require_parameters, table
+from fastgrad.data import checked_data, checked_pair, warn_of_reach
+from fastgrad.engine import Engine, Task, checked_options
+from fastgrad.fitting import Runs
+from fastgrad.gradients import Gradients
 from fastgrad.history import History
-from fastgrad.init import Init, first_weights
+from fastgrad.init import Init
 from fastgrad.parameters import Parameters
-from fastgrad.shape import checked_activations, checked_sizes, count_parameters, one_each, require_parameters, table
 from fastgrad.telemetry import Telemetry
-from fastgrad.train import Trainer
 
 Array = npt.NDArray[Any]
 
 
 @closed(cure="Shape, activations and dtype are fixed: make a new MLP; weights and biases are set one layer at a time")
-class MLP:
+class MLP(HasInside[Engine]):
     """A fully connected network: a_l = f(a_{l-1} @ W_l + b_l), rows are samples.
 
     Parameters
@@ -105,16 +105,12 @@ class MLP:
         rules = one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
         require_parameters(self._sizes, self._dtype)
         first = first_weights(rules, self.sizes, self.activations, self.dtype, self.seed)
-        self._network = _core.Network(config.active_isa(), self.dtype, self.sizes, self.activations, bias)
-        self._weights = Parameters("weights", list(pairwise(self.sizes)), self._network)
-        self._biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], self._network)
+        self._inside = Engine(config.active_isa(), self.dtype, self.sizes, self.activations, bias, self.seed)
+        network = self._inside.network
+        self._weights = Parameters("weights", list(pairwise(self.sizes)), network)
+        self._biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], network)
         for layer, weights in enumerate(first):
             self._weights[layer] = weights
-        self._trainers = 0
-        self._inference = _core.Plan(self._network, chunks.ROWS, "inference")
-        self._losses = _core.Plan(self._network, 1, "training")
-        self._gradients = _core.Plan(self._network, 1, "gradients")
-        self._can_backward = False
         self._history: History | None = None
         self._own = {"_own", *vars(self)}  # names that are not a subclass's
 
@@ -156,7 +152,7 @@ class MLP:
     @property
     def isa(self) -> str:
         """Instruction set of this network's kernels."""
-        return self._network.isa
+        return self._inside.network.isa
 
     @property
     def n_parameters(self) -> int:
@@ -220,18 +216,21 @@ class MLP:
         DoubtfulNetworkWarning
             An activation limits logits, or its reach leaves out the mean of the targets.
         """
-        trainer = Trainer(self, loss, optimizer, telemetry=telemetry, check_finite=check_finite)
+        engine = self._inside
+        options = checked_options(engine, loss, optimizer, telemetry, check_finite)
         epochs = _checks.integer("epochs", epochs, at_least=1, below=2**63)
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
         shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)
-        data = trainer._checked(X, y)
-        losses.warn_of_reach(data[1], self.activations[-1])
-        trainer._watch(-(-len(data[0]) // batch_size))
+        data = checked_data(engine.network, options.loss, X, y, options.check_finite)
+        warn_of_reach(data, self.activations[-1])
         held_out = None
         if validation_data is not None:
-            held_out = checked_pair("validation_data", validation_data, lambda X, y: self._checked(X, y, trainer.loss))
-        self._history = history = History(self._network.layers)
-        return trainer._epochs(history, data, epochs, min(batch_size, len(data[0])), shuffle, held_out, progress)
+            held_out = checked_pair("validation_data", validation_data, engine.network, options.loss)
+        task = Task(engine.network, options, window=-(-len(data) // batch_size))
+        self._history = history = History(engine.network.layers)
+        return Runs(engine, task).epochs(
+            history, data, epochs, min(batch_size, len(data)), shuffle, held_out, tell=progress
+        )
 
     def forward(self, X: npt.ArrayLike, *, training: bool = False) -> Array:
         """Return the outputs of the last layer.
@@ -247,15 +246,7 @@ class MLP:
         (n, n_outputs) array
             In the network's dtype; inf or nan where the forward pass leaves its range.
         """
-        training = _checks.boolean("training", training)
-        inputs = checked_inputs(self._network, X)
-        if not training:
-            return inference.true_outputs(self._inference, inputs)
-        out = np.empty((len(inputs), self._sizes[-1]), self._dtype)
-        with self._network:
-            self._gradients.forward(inputs, out)
-            self._can_backward = True
-        return out
+        return self._inside.forward(X, _checks.boolean("training", training))
 
     def backward(self, dL_doutput: npt.ArrayLike) -> Gradients:
         """Return gradients for a loss of the caller's own, after ``forward(X, training=True)``.
@@ -270,15 +261,7 @@ class MLP:
         ValueError
             No forward pass in training mode came before, or the shape is not that of its output.
         """
-        gradient = checked_inputs(self._network, dL_doutput, "dL_doutput", self.sizes[-1])
-        with self._network:
-            if not self._can_backward:
-                raise ValueError("backward: got no forward pass, wants forward(X, training=True) before it")
-            if len(gradient) != self._gradients.rows:
-                raise ValueError(f"dL_doutput: got {len(gradient)} rows, wants {self._gradients.rows} as forward had")
-            self._can_backward = False
-            self._gradients.backward(gradient)
-            return read_gradients(self._gradients, of_loss=False)
+        return self._inside.backward(dL_doutput)
 
     def gradients(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> tuple[float, Gradients]:
         """Return the loss of a batch and its gradients, changing nothing.
@@ -299,17 +282,11 @@ class MLP:
         ValueError, TypeError
             Bad data.
         """
-        loss = losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
-        inputs, targets = self._checked(X, y, loss)
-        with self._network:
-            self._can_backward = False
-            value = self._gradients.gradients(inputs, targets, loss)
-            return value, read_gradients(self._gradients, of_loss=True)
+        return self._inside.gradients(X, y, loss)
 
     def evaluate(self, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: str) -> float:
         """Return the loss of X and y as one batch, changing nothing; arguments and errors as in `gradients`."""
-        loss = losses.check_outputs(losses.check_loss(loss), self.sizes[-1])
-        return chunks.mean_loss(self._losses, *self._checked(X, y, loss), loss)
+        return self._inside.evaluate(X, y, loss)
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return what the network was trained to tell.
@@ -329,9 +306,7 @@ class MLP:
         ValueError
             Bad data, or the outputs of a row tell nothing, because the signal left the range within a layer.
         """
-        kind, flat = self._trained("predict")
-        told = inference.told(self._inference, checked_inputs(self._network, X), kind)
-        return told[:, 0] if flat else told
+        return self._inside.predict(X)
 
     def predict_proba(self, X: npt.ArrayLike) -> Array:
         """Return probabilities, after training with "cross_entropy" or "binary_cross_entropy".
@@ -350,11 +325,7 @@ class MLP:
         ValueError
             It was trained with a loss that knows no probabilities, or a row tells nothing, as in `predict`.
         """
-        kind, flat = self._trained("predict_proba")
-        if kind not in ("cross_entropy", "binary_cross_entropy"):
-            raise ValueError(f"predict_proba: got a network trained with {kind!r}, wants a cross-entropy loss")
-        probabilities = inference.probabilities(self._inference, checked_inputs(self._network, X), kind)
-        return probabilities[:, 0] if flat else probabilities
+        return self._inside.predict_proba(X)
 
     def summary(self) -> str:
         """Return a table of the layers: shape, activation, parameters, and the FLOPs of a training step per sample."""
@@ -364,38 +335,26 @@ class MLP:
         shape = "-".join(map(str, self.sizes)) if len(self.sizes) <= 8 else f"{len(self.sizes) - 1} layers"
         return f"MLP({shape}, {self.activations[0]}, {self.dtype}, {self.n_parameters:,} parameters)"
 
-    def _trained(self, method: str) -> tuple[str, bool]:
-        with self._network:
-            loss, flat = self._network.trained_loss, self._network.trained_flat
-        if loss is None:
-            raise NotFittedError(f"{method}: got a network that has not been trained; call fit first, or use forward")
-        return loss, flat
-
-    def number(self, trainer: Trainer) -> None:
-        """Have a Trainer take its number, which is that of its stream of random orders, before its first pass."""
-        with self._network:
-            commit([*trainer.with_number(self._trainers), (self, "_trainers", self._trainers + 1)])
-
     def __getstate__(self) -> dict[str, Any]:
+        engine = self._inside
+        network = engine.network
         options = {"sizes": self.sizes, "dtype": self.dtype, "seed": self.seed, "bias": bool(self.biases)}
         options |= {"activation": self.activations[:-1], "output_activation": self.activations[-1]}
-        with self._network:
-            trained = {name: value for name, value in vars(self).items() if name not in self._own - {"_trainers"}}
-            trained |= {"_trained_loss": self._network.trained_loss, "_trained_flat": self._network.trained_flat}
+        with network:
+            trained = {name: value for name, value in vars(self).items() if name not in self._own}
+            trained |= {"_trained_loss": network.trained_loss, "_trained_flat": network.trained_flat}
+            trained |= {"_trainers": engine.trainers}
             return {"options": options, "weights": self.weights[:], "biases": self.biases[:], "trained": trained}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         MLP.__init__(self, **state["options"], init=state["weights"])
         for layer, bias in enumerate(state["biases"]):
             self.biases[layer] = bias
-        trained = dict(state["trained"])
-        self._network.trained_loss = trained.pop("_trained_loss")
-        self._network.trained_flat = trained.pop("_trained_flat")
+        trained, engine = dict(state["trained"]), self._inside
+        engine.network.trained_loss = trained.pop("_trained_loss")
+        engine.network.trained_flat = trained.pop("_trained_flat")
+        engine.trainers = trained.pop("_trainers")
         self.__dict__.update(trained)
 
     def __copy__(self) -> "MLP":
         return copy.deepcopy(self)
-
-    def _checked(self, X: npt.ArrayLike, y: npt.ArrayLike, loss: str) -> tuple[Array, Array]:
-        inputs = checked_inputs(self._network, X)
-        return inputs, checked_targets(self._network, loss, y, len(inputs))

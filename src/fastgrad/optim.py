@@ -13,7 +13,7 @@ below the smallest normal number.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from fastgrad import _checks
 from fastgrad._closed import VALUE, closed
@@ -236,34 +236,6 @@ def resolve(optimizer: Optimizer | str) -> Optimizer:
     if isinstance(optimizer, type):
         raise TypeError(f"optimizer: got the class {optimizer.__name__}, wants an instance such as Adam(lr=1e-3)")
     return OPTIMIZERS[_checks.choice("optimizer", optimizer, OPTIMIZERS)]()
-
-
-def core_options(optimizer: Optimizer) -> dict[str, Any]:
-    """Return an optimizer's numbers as the engine takes them."""
-    options: dict[str, Any] = {
-        "lr": optimizer.lr,
-        "weight_decay": optimizer.weight_decay,
-        "decoupled": isinstance(optimizer, AdamW),
-        "momentum": 0.0,
-        "dampening": 0.0,
-        "nesterov": False,
-        "beta1": 0.0,
-        "beta2": 0.0,
-        "eps": 0.0,
-    }
-    if isinstance(optimizer, SGD):
-        options |= {
-            "kind": "sgd_momentum" if optimizer.momentum else "sgd",
-            "momentum": optimizer.momentum,
-            "dampening": optimizer.dampening,
-            "nesterov": optimizer.nesterov,
-        }
-    elif isinstance(optimizer, Adam):
-        options |= {"kind": "adam", "beta1": optimizer.betas[0], "beta2": optimizer.betas[1], "eps": optimizer.eps}
-    else:
-        kind = "rmsprop" + "_centered" * optimizer.centered + "_momentum" * bool(optimizer.momentum)
-        options |= {"kind": kind, "beta2": optimizer.alpha, "eps": optimizer.eps, "momentum": optimizer.momentum}
-    return options
 
 
 def _set_number(options: Optimizer, field: str, **limits: float) -> None:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,10 +16,11 @@ import numpy.typing as npt
 
 from fastgrad import _checks
 from fastgrad._closed import VALUE, closed
+from fastgrad._inside import HasInside, inside
+from fastgrad._kept import Kept
 from fastgrad._load import CutShortWarning, read
 from fastgrad._record import MEANINGS, RECORD, SCALED, STATISTICS, Array, log10_magnitude, statistic
-from fastgrad._rows import Change, Rows, commit, read_only
-from fastgrad._stream import Stream
+from fastgrad._rows import commit, read_only
 from fastgrad.layer_stats import LayerStats
 
 __all__ = [
@@ -119,22 +119,9 @@ class Telemetry:
         if self.file is not None:
             object.__setattr__(self, "file", _checks.new_file("file", self.file, (".npz",)))
 
-    def stream(self, layers: int) -> Stream | None:
-        """Return what writes the file, if there is to be one."""
-        return None if self.file is None else Stream(Path(self.file), self.every, RECORD, layers)
-
-
-def resolve(telemetry: object) -> Telemetry | None:
-    """Return how to record what `telemetry` says, True for the defaults; None where it is False."""
-    if isinstance(telemetry, Telemetry):
-        return telemetry
-    if not isinstance(telemetry, bool | np.bool_):
-        raise TypeError(f"telemetry: got {_checks.shown(telemetry)}, wants True or False or a fastgrad.Telemetry")
-    return Telemetry() if telemetry else None
-
 
 @closed("layers")
-class Record:
+class Record(HasInside[Kept]):
     """The statistics of the steps of a run that were recorded, a row for each.
 
     ``record["grad_norm"]`` is a read-only (rows, layers) float64 array, ``len(record)`` the number of rows, and `steps`
@@ -159,11 +146,7 @@ class Record:
     def __init__(self, layers: int, every: int = Telemetry.every, keep: int = Telemetry.keep) -> None:
         how = Telemetry(every, keep)
         self.layers = layers = _checks.integer("layers", layers, at_least=1, below=2**31)
-        self._every = self._stride = how.every
-        self._keep = how.keep
-        self._steps = Rows((), np.int64, how.keep)
-        self._rows = Rows((len(RECORD), layers), most=how.keep)
-        self._spare: tuple[Array, npt.NDArray[np.int64]] | None = None  # storage for when rows are dropped
+        self._inside = Kept(layers, how.every, how.keep)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -173,22 +156,22 @@ class Record:
     @property
     def every(self) -> int:
         """Steps from one row to the next as long as none is dropped."""
-        return self._every
+        return self._inside.every
 
     @property
     def keep(self) -> int:
         """The most rows."""
-        return self._keep
+        return self._inside.keep
 
     @property
     def stride(self) -> int:
         """Steps from one row to the next: `every`, doubled each time that rows were dropped."""
-        return self._stride
+        return self._inside.stride
 
     @property
     def steps(self) -> npt.NDArray[np.int64]:
         """(rows,) read-only array: the steps that the rows are, as indices into the history's losses."""
-        return self._steps.view()
+        return self._inside.steps
 
     def append_chunk(self, first: int, values: Array) -> None:
         """Add what is to be recorded of some steps. Rows of the same and later steps give way.
@@ -205,44 +188,7 @@ class Record:
         ValueError, TypeError
             `values` has another shape or dtype, or `first` is not the number of a step.
         """
-        commit(self.with_chunk(first, values))
-
-    def reserve(self, first: int, steps: int) -> None:
-        """Have memory for so many steps after those before `first`: to add them will need none."""
-        if self._stride_for(first, steps) == self._stride:
-            for rows in (self._rows, self._steps):
-                rows.reserve(len(range(first + -first % self._stride, first + steps, self._stride)))
-        elif self._spare is None:
-            self._spare = self._rows.storage(self._keep), self._steps.storage(self._keep)
-
-    def with_chunk(self, first: int, values: Array) -> list[Change]:
-        """Return what adds steps as `append_chunk` does; until then nothing has changed."""
-        _checks.require_float64("values", values, ("steps", len(RECORD), self.layers))
-        first = _checks.integer("first", first, at_least=0, below=2**63 - len(values))
-        stride = self._stride_for(first, len(values))
-        chosen = slice(-first % stride, None, stride)
-        values, steps = values[chosen], np.arange(first, first + len(values))[chosen]
-        if stride == self._stride:
-            at = self._rows_before(first)
-            return self._rows.with_rows(at, values) + self._steps.with_rows(at, steps)
-        kept = (self.steps % stride == 0) & (self.steps < first)
-        storage = self._spare or (self._rows.storage(self._keep), self._steps.storage(self._keep))
-        rest: list[Change] = [(self, "_stride", stride), (self, "_spare", None)]
-        return (
-            self._rows.with_chosen(kept, values, storage[0]) + self._steps.with_chosen(kept, steps, storage[1]) + rest
-        )
-
-    def _stride_for(self, first: int, steps: int) -> int:
-        """Return the stride at which there are few enough rows before `first` and of so many steps from there on."""
-        stride, rows = self._stride, self._rows_before(first)
-        while rows + len(range(first + -first % stride, first + steps, stride)) > self._keep:
-            stride *= 2
-            rows = int(np.count_nonzero(self.steps[: self._rows_before(first)] % stride == 0))
-        return stride
-
-    def _rows_before(self, step: int) -> int:
-        rows = len(self)
-        return rows if rows == 0 or self.steps[-1] < step else int(np.searchsorted(self.steps, step))
+        commit(self._inside.with_chunk(first, values))
 
     def at(self, row: int) -> LayerStats:
         """Return the statistics of one row; negative rows count from the end, as in a list. It knows its step.
@@ -253,11 +199,11 @@ class Record:
             Not an integer; there is no such row.
         """
         row = _checks.position("row", row, len(self), f"the record holds {len(self)} rows")
-        return LayerStats(self._values()[row], int(self.steps[row]))
+        return LayerStats(self._inside.statistics[row], int(self.steps[row]))
 
     def log10(self, name: str) -> Array:
         """Return log10 of the magnitude, (rows, layers): finite unless the value is exactly 0 (-inf) or not finite."""
-        return log10_magnitude(self._values(), name)
+        return log10_magnitude(self._inside.statistics, name)
 
     @property
     def would_underflow(self) -> npt.NDArray[np.bool_]:
@@ -284,14 +230,11 @@ class Record:
             weight[:, 1:] = 10.0 ** (outputs[:, :-1] - deltas[:, 1:])
             return Gains(read_only(10.0 ** (deltas - outputs)), read_only(weight))
 
-    def _values(self) -> Array:
-        return self._rows.view()[: len(self)]
-
     def __getitem__(self, name: str) -> Array:
-        return statistic(self._values(), name)
+        return statistic(self._inside.statistics, name)
 
     def __len__(self) -> int:
-        return len(self._steps)
+        return len(self._inside)
 
     def __iter__(self) -> Iterator[str]:
         return iter(STATISTICS)
@@ -304,15 +247,13 @@ class Record:
         return copy.deepcopy(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"names": RECORD, **self.__dict__, "_spare": None}
+        others = {name: value for name, value in vars(self).items() if name != "_inside"}
+        return {**others, **self._inside.state()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        names = state.pop("names", ("unknown",))
-        if names != RECORD:
-            raise ValueError(
-                f"record: got one of another version, of statistics {', '.join(names)}; wants {', '.join(RECORD)}"
-            )
-        self.__dict__.update({"_spare": None, **state})
+        others = dict(state)
+        self._inside = Kept.of_state(others)
+        self.__dict__.update(others)
 
 
 def load(path: str | PathLike[str]) -> Record:
@@ -334,10 +275,12 @@ def load(path: str | PathLike[str]) -> Record:
     TypeError
         Not a path.
     ValueError
-        It is foreign, damaged, cut short before its first chunk was whole, of compressed members, or of another
-        version's statistics.
-    TypeError
-        `path` is no path.
+        It is foreign, damaged, cut short before its first chunk was whole, or of compressed members.
+
+    Notes
+    -----
+    A file of another version is read by the names of its statistics: those that it lacks are NaN, and those that this
+    version does not know are left out.
 
     Examples
     --------
@@ -349,7 +292,7 @@ def load(path: str | PathLike[str]) -> Record:
     >>> np.array_equal(record["grad_norm"], history.telemetry["grad_norm"])
     True
     """
-    every, layers, steps, rows = read(_checks.path("path", path), RECORD)
-    record = Record(layers, every, max(2, len(steps)))
-    record._steps, record._rows = steps, rows
+    contents = read(_checks.path("path", path))
+    record = Record(contents.layers, contents.every, max(2, len(contents.steps)))
+    inside(record).hold(contents.steps, contents.statistics)
     return record

@@ -2,6 +2,7 @@
 #ifndef NETWORKS_H
 #define NETWORKS_H
 #include "check.h"
+#include "training.h"
 #include <math.h>
 
 enum { MOST_LAYERS = 1000 };
@@ -40,18 +41,32 @@ static inline fg_network *new_network(const shape *s) {
     return net;
 }
 
-static inline fg_plan *new_plan(fg_network *net, int64_t capacity, fg_plan_mode mode) {
+static inline fg_plan *new_plan(fg_network *net, int64_t capacity, fg_plan_memory memory) {
     fg_plan *plan;
-    CHECK(fg_plan_create(&plan, net, capacity, mode) == FG_OK, "no plan");
+    CHECK(fg_plan_create(&plan, net, capacity, memory) == FG_OK, "no plan");
     return plan;
 }
 
-static inline fg_optimizer *new_optimizer(const fg_network *net, fg_optimizer_kind kind) {
+static inline fg_training *new_training_with(const fg_network *net, fg_optimizer_config optimizer) {
+    const fg_training_config config = {.optimizer = optimizer};
+    fg_training *training;
+    CHECK(fg_training_create(&training, net, &config) == FG_OK, "no training");
+    return training;
+}
+
+static inline fg_training *new_training(const fg_network *net, fg_optimizer_kind kind) {
     const fg_optimizer_config config = {
         .kind = kind, .lr = 1e-3, .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
-    fg_optimizer *optimizer;
-    CHECK(fg_optimizer_create(&optimizer, net, &config) == FG_OK, "no optimizer");
-    return optimizer;
+    return new_training_with(net, config);
+}
+
+static inline fg_status step_on(fg_plan *plan, const fg_batch *batch, fg_loss loss, fg_training *training,
+                                double *value, double *statistics) {
+    fg_step_result result;
+    training->config.loss.kind = loss;
+    const fg_status status = fg_plan_step(plan, training, batch, &result, statistics);
+    *value = result.loss;
+    return status;
 }
 
 /* Order-dependent digest of every bit that it is fed. */

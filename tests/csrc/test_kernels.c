@@ -86,7 +86,7 @@ static void check_column_derivatives(const matrix *got, const double *want, int 
     }
 }
 
-/* Fetching prefetch changes nothing, whether there is much to fetch, little, or nothing. */
+/* Prefetching changes nothing, whether there is much to fetch, little, or nothing. */
 static fg_prefetch some_prefetch(const matrix *m) {
     fg_prefetch prefetch = {0};
     for (int64_t i = random_between(0, FG_PREFETCH_RANGES); i > 0; i--)
@@ -327,7 +327,7 @@ static void backward_data_case(const fg_kernels *k, int64_t rows, int vecs) {
     double *const sums = fenced(FG_BACKWARD_SUMS * sizeof *sums);
     fg_prefetch prefetch = some_prefetch(&delta);
     const int move = magnitude < 1e-9 ? 32 : magnitude > 1e9 ? -32 : (int)random_between(-1, 1) * 32;
-    const struct fg_derivative derivative = {output.data, below.data, stride, stored, 0.25, ldexp(1.0, move)};
+    const struct fg_derivative as_below = {output.data, below.data, stride, stored, 0.25, ldexp(1.0, move)};
     long double squares = 0, squares_slack = 0;
     const struct fg_linear_backward_data_args args = {.rows = rows,
                                                       .depth = depth,
@@ -335,7 +335,7 @@ static void backward_data_case(const fg_kernels *k, int64_t rows, int vecs) {
                                                       .delta = delta.data,
                                                       .delta_stride = delta.stride,
                                                       .weights = weights.data,
-                                                      .below = derivative,
+                                                      .below = as_below,
                                                       .sums = sums,
                                                       .measured = (int)random_between(0, 1),
                                                       .prefetch = &prefetch};

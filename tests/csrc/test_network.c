@@ -37,7 +37,7 @@ static double loss_at(fg_network *net, fg_plan *plan, const fg_batch *batch, fg_
     double value;
     parameters[i] = before + step;
     set(net, layer, parameters);
-    fg_plan_loss(plan, batch, loss, &value);
+    fg_plan_loss(plan, batch, &(const fg_loss_config){loss}, &value);
     parameters[i] = before;
     set(net, layer, parameters);
     return value;
@@ -56,10 +56,10 @@ static void check_derivative(fg_network *net, fg_plan *plan, const fg_batch *bat
 }
 
 static void check_gradients(fg_network *net, const shape *s, const fg_batch *batch, fg_loss loss, int64_t rows) {
-    fg_plan *const plan = new_plan(net, rows, FG_GRADIENTS), *const probe = new_plan(net, rows + 3, FG_TRAINING);
+    fg_plan *const plan = new_plan(net, rows, FG_KEEPS_GRADIENTS), *const probe = new_plan(net, rows + 3, FG_KEEPS_LEVELS);
     double value, again;
-    fg_plan_gradients(plan, batch, loss, &value);
-    fg_plan_loss(probe, batch, loss, &again);
+    fg_plan_gradients(plan, batch, &(const fg_loss_config){loss}, &value);
+    fg_plan_loss(probe, batch, &(const fg_loss_config){loss}, &again);
     CHECK(value == again, "the loss is %.17g with and %.17g without gradients", value, again);
     for (int l = 0; l < s->layers; l++) {
         const int64_t n = s->sizes[l] * s->sizes[l + 1];
@@ -143,7 +143,7 @@ static void free_training_set(training_set *t) {
 }
 
 /* Digest of every loss, statistic and parameter of a few steps, whose last batch is short. */
-static uint64_t train(const training_set *t, int threads, fg_schedule schedule, fg_plan_mode mode) {
+static uint64_t train(const training_set *t, int threads, fg_schedule schedule, fg_plan_memory mode) {
     static const int64_t rows[] = {DEEP_ROWS, DEEP_ROWS, DEEP_ROWS - 13};
     double statistics[FG_STATISTICS * 3];
     uint64_t sum = 0;
@@ -151,7 +151,7 @@ static uint64_t train(const training_set *t, int threads, fg_schedule schedule, 
     fg_set_threads(threads == CHANGING_THREADS ? 8 : threads);
     fg_network *const net = new_network(&t->s);
     fg_plan *const plan = new_plan(net, DEEP_ROWS, mode);
-    fg_optimizer *const adam = new_optimizer(net, FG_OPTIMIZER_adam);
+    fg_training *const adam = new_training(net, FG_OPTIMIZER_adam);
     const int64_t allocations = fg_allocations();
     plan->schedule = schedule;
     for (int step = 0; step < 3; step++) {
@@ -161,16 +161,16 @@ static uint64_t train(const training_set *t, int threads, fg_schedule schedule, 
         if (threads == CHANGING_THREADS)
             fg_set_threads(1 + 3 * step);
         fesetround(callers_rounding);
-        CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, adam, &loss, NULL, statistics) == FG_OK, "step %d diverges",
+        CHECK(step_on(plan, &batch, FG_LOSS_mse, adam, &loss, statistics) == FG_OK, "step %d diverges",
               step);
         fesetround(FE_TONEAREST);
         sum = digest(sum, &loss, sizeof loss);
         sum = digest(sum, statistics, sizeof statistics);
     }
     CHECK(fg_allocations() == allocations, "a step allocates");
-    CHECK(fg_optimizer_steps(adam) == 3, "got %d steps", (int)fg_optimizer_steps(adam));
+    CHECK(fg_training_steps(adam) == 3, "got %d steps", (int)fg_training_steps(adam));
     sum = digest(sum, &(uint64_t){digest_parameters(net, &t->s)}, sizeof sum);
-    fg_optimizer_destroy(adam);
+    fg_training_destroy(adam);
     fg_plan_destroy(plan);
     fg_network_destroy(net);
     return sum;
@@ -178,18 +178,18 @@ static uint64_t train(const training_set *t, int threads, fg_schedule schedule, 
 
 static void test_same_bits(fg_isa isa, fg_dtype dtype) {
     training_set t = new_training_set(isa, dtype);
-    const uint64_t want = train(&t, 1, FG_BATCH_SLICED, FG_TRAINING);
+    const uint64_t want = train(&t, 1, FG_BATCH_SLICED, FG_KEEPS_LEVELS);
     CASE("%s %s same bits", fg_isa_name(isa), real_name(dtype));
     for (int threads = 1; threads <= 8; threads++) {
-        CHECK(train(&t, threads, FG_BATCH_SLICED, FG_TRAINING) == want, "batch-sliced on %d threads differs", threads);
-        CHECK(train(&t, threads, FG_LAYER_SYNCHRONOUS, FG_TRAINING) == want, "layer-synchronous on %d threads differs",
+        CHECK(train(&t, threads, FG_BATCH_SLICED, FG_KEEPS_LEVELS) == want, "batch-sliced on %d threads differs", threads);
+        CHECK(train(&t, threads, FG_LAYER_SYNCHRONOUS, FG_KEEPS_LEVELS) == want, "layer-synchronous on %d threads differs",
               threads);
     }
-    CHECK(train(&t, CHANGING_THREADS, FG_LAYER_SYNCHRONOUS, FG_TRAINING) == want,
+    CHECK(train(&t, CHANGING_THREADS, FG_LAYER_SYNCHRONOUS, FG_KEEPS_LEVELS) == want,
           "changing the number of threads changes bits");
-    CHECK(train(&t, 2, FG_BATCH_SLICED, FG_GRADIENTS) == want, "keeping the gradients changes bits");
+    CHECK(train(&t, 2, FG_BATCH_SLICED, FG_KEEPS_GRADIENTS) == want, "keeping the gradients changes bits");
     callers_rounding = FE_UPWARD;
-    CHECK(train(&t, 2, FG_BATCH_SLICED, FG_TRAINING) == want, "the caller's rounding mode changes bits");
+    CHECK(train(&t, 2, FG_BATCH_SLICED, FG_KEEPS_LEVELS) == want, "the caller's rounding mode changes bits");
     callers_rounding = FE_TONEAREST;
     free_training_set(&t);
 }
@@ -199,13 +199,13 @@ static void test_inference(fg_isa isa, fg_dtype dtype) {
     static const int64_t capacities[] = {1, 5, 16, 17, 33, DEEP_ROWS};
     training_set t = new_training_set(isa, dtype);
     fg_network *const net = new_network(&t.s);
-    fg_plan *const kept = new_plan(net, DEEP_ROWS, FG_TRAINING);
+    fg_plan *const kept = new_plan(net, DEEP_ROWS, FG_KEEPS_LEVELS);
     const fg_batch all = {.rows = DEEP_ROWS, .inputs = t.x};
     const size_t row = (size_t)t.s.sizes[t.s.layers] * real_size(dtype);
     char *const want = fenced(DEEP_ROWS * row);
     fg_plan_forward(kept, &all, want);
     for (int i = 0; i < 6; i++) {
-        fg_plan *const plan = new_plan(net, capacities[i], FG_INFERENCE);
+        fg_plan *const plan = new_plan(net, capacities[i], FG_KEEPS_OUTPUTS);
         for (int64_t rows = capacities[i]; rows >= 1; rows = rows * 2 / 3) {
             const fg_batch batch = {.first = random_between(0, DEEP_ROWS - rows), .rows = rows, .inputs = t.x};
             char *const got = fenced((size_t)rows * row);
@@ -234,12 +234,12 @@ static void test_thousand_layers(fg_isa isa) {
     for (int l = 0; l <= MOST_LAYERS; l++)
         s.sizes[l] = 3;
     fg_network *const net = new_network(&s);
-    fg_plan *const plan = new_plan(net, 2, FG_GRADIENTS);
-    fg_optimizer *const sgd = new_optimizer(net, FG_OPTIMIZER_sgd);
+    fg_plan *const plan = new_plan(net, 2, FG_KEEPS_GRADIENTS);
+    fg_training *const sgd = new_training(net, FG_OPTIMIZER_sgd);
     CASE("%s, a thousand layers", fg_isa_name(isa));
     for (int l = 0; l < MOST_LAYERS; l++)
         fg_network_set_weights(net, l, w);
-    fg_plan_gradients(plan, &batch, FG_LOSS_inner_product, &loss);
+    fg_plan_gradients(plan, &batch, &(const fg_loss_config){FG_LOSS_inner_product}, &loss);
     fg_plan_get_activation(plan, MOST_LAYERS - 1, output);
     fg_plan_get_input_gradient(plan, dx);
     CHECK(fabs(loss / (2 * scale) - 1) < 1e-12, "loss: got %.17g, wants %.17g", loss, 2 * scale);
@@ -250,10 +250,10 @@ static void test_thousand_layers(fg_isa isa) {
         for (int i = 0; i < 9; i++)
             CHECK(fabs(dw[i] / (x[i / 3] * scale / gain) - 1) < 1e-12, "gradient %d of layer %d: %.17g", i, l, dw[i]);
     }
-    CHECK(fg_plan_step(plan, &batch, FG_LOSS_inner_product, sgd, &loss, NULL, NULL) == FG_OK, "a step diverges");
+    CHECK(step_on(plan, &batch, FG_LOSS_inner_product, sgd, &loss, NULL) == FG_OK, "a step diverges");
     fg_network_get_weights(net, 500, dw);
     CHECK(fabs(dw[0] - (gain - 1e-3 * scale / gain)) < 1e-12, "weight after the step: got %.17g", dw[0]);
-    fg_optimizer_destroy(sgd);
+    fg_training_destroy(sgd);
     fg_plan_destroy(plan);
     fg_network_destroy(net);
 }
@@ -275,19 +275,19 @@ static void test_divergence(fg_isa isa, fg_loss loss_kind, double bad) {
         for (int i = 0; i < 3 * 20; i++)
             w[i] = 1 + 0.001f * (float)i;
         fg_network_set_weights(net, 0, w);
-        fg_plan *const plan = new_plan(net, 1, FG_TRAINING);
-        fg_optimizer *const adam = new_optimizer(net, FG_OPTIMIZER_adam);
-        CHECK(fg_plan_step(plan, &batch, loss_kind, adam, &loss, NULL, NULL) == FG_OK, "a good step diverges");
+        fg_plan *const plan = new_plan(net, 1, FG_KEEPS_LEVELS);
+        fg_training *const adam = new_training(net, FG_OPTIMIZER_adam);
+        CHECK(step_on(plan, &batch, loss_kind, adam, &loss, NULL) == FG_OK, "a good step diverges");
         const uint64_t before = digest_parameters(net, &s);
         if (has_bad_step) {
-            const fg_status status = fg_plan_step(plan, &bad_batch, loss_kind, adam, &loss, NULL, NULL);
+            const fg_status status = step_on(plan, &bad_batch, loss_kind, adam, &loss, NULL);
             CHECK(status == FG_ERR_DIVERGED, "inputs of %g: status %d, loss %g", bad, (int)status, loss);
             CHECK(digest_parameters(net, &s) == before, "inputs of %g change the parameters", bad);
         }
-        CHECK(fg_optimizer_steps(adam) == 1, "the optimizer counts a step that was not made");
-        CHECK(fg_plan_step(plan, &batch, loss_kind, adam, &loss, NULL, NULL) == FG_OK, "no step after a bad one");
+        CHECK(fg_training_steps(adam) == 1, "the optimizer counts a step that was not made");
+        CHECK(step_on(plan, &batch, loss_kind, adam, &loss, NULL) == FG_OK, "no step after a bad one");
         results[has_bad_step] = digest_parameters(net, &s);
-        fg_optimizer_destroy(adam);
+        fg_training_destroy(adam);
         fg_plan_destroy(plan);
         fg_network_destroy(net);
     }
@@ -318,9 +318,9 @@ static void test_floating_point_state(fg_isa isa) {
     double loss, statistics[FG_STATISTICS], z[2], derivative[2];
     int32_t exponent;
     fg_network *const net = new_network(&s);
-    fg_plan *const inference = new_plan(net, 1, FG_INFERENCE);
-    fg_plan *const plan = new_plan(net, 1, FG_GRADIENTS);
-    fg_optimizer *const adam = new_optimizer(net, FG_OPTIMIZER_adam);
+    fg_plan *const inference = new_plan(net, 1, FG_KEEPS_OUTPUTS);
+    fg_plan *const plan = new_plan(net, 1, FG_KEEPS_GRADIENTS);
+    fg_training *const adam = new_training(net, FG_OPTIMIZER_adam);
     CASE("%s floating-point state", fg_isa_name(isa));
     fesetround(FE_DOWNWARD);
     feclearexcept(FE_ALL_EXCEPT);
@@ -328,21 +328,21 @@ static void test_floating_point_state(fg_isa isa) {
 #define KEEPS_STATE(call)                                                                                              \
     (void)(call);                                                                                                      \
     CHECK(is_callers_state(get_floating_point_state()), "%s changes the floating-point state", #call)
-    KEEPS_STATE(fg_plan_step(plan, &good, FG_LOSS_mse, adam, &loss, NULL, statistics));
-    KEEPS_STATE(fg_plan_step(plan, &bad, FG_LOSS_mse, adam, &loss, NULL, statistics));
+    KEEPS_STATE(step_on(plan, &good, FG_LOSS_mse, adam, &loss, statistics));
+    KEEPS_STATE(step_on(plan, &bad, FG_LOSS_mse, adam, &loss, statistics));
     KEEPS_STATE((fg_plan_forward(plan, &good, NULL), 0));
     KEEPS_STATE((fg_plan_scaled_forward(inference, &bad, z, &exponent), 0));
     KEEPS_STATE((fg_plan_backward(plan, y), 0));
     KEEPS_STATE((fg_plan_get_statistics(plan, statistics), 0));
-    KEEPS_STATE((fg_plan_gradients(plan, &bad, FG_LOSS_cross_entropy, &loss), 0));
-    KEEPS_STATE((fg_plan_loss(plan, &bad, FG_LOSS_huber, &loss), 0));
+    KEEPS_STATE((fg_plan_gradients(plan, &bad, &(const fg_loss_config){FG_LOSS_cross_entropy}, &loss), 0));
+    KEEPS_STATE((fg_plan_loss(plan, &bad, &(const fg_loss_config){FG_LOSS_huber}, &loss), 0));
     KEEPS_STATE((fg_map_unary(isa, FG_F64, FG_UNARY_log1p, 2, x, z), 0));
     KEEPS_STATE((fg_map_activation(isa, FG_F64, FG_ACTIVATION_gelu, 2, x, z, derivative), 0));
     KEEPS_STATE(fg_first_nonfinite(FG_F64, 2, x));
     KEEPS_STATE((fg_fma_peak(isa, FG_F64, 1e-4), 0));
 #undef KEEPS_STATE
     fesetround(FE_TONEAREST);
-    fg_optimizer_destroy(adam);
+    fg_training_destroy(adam);
     fg_plan_destroy(inference);
     fg_plan_destroy(plan);
     fg_network_destroy(net);
@@ -363,9 +363,9 @@ static void test_sizes_beyond_memory(fg_isa isa, fg_dtype dtype) {
     }
     CHECK(fg_network_create(&net, isa, dtype, 1, wide, &identity, 1) == FG_OK, "it was not created");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        for (int mode = FG_INFERENCE; mode <= FG_GRADIENTS; mode++) {
+        for (int mode = FG_KEEPS_OUTPUTS; mode <= FG_KEEPS_GRADIENTS; mode++) {
             CASE("%s %s plan %d of %lld rows", fg_isa_name(isa), real_name(dtype), mode, (long long)rows[i]);
-            CHECK(fg_plan_create(&plan, net, rows[i], (fg_plan_mode)mode) == FG_ERR_MEMORY, "it was created");
+            CHECK(fg_plan_create(&plan, net, rows[i], (fg_plan_memory)mode) == FG_ERR_MEMORY, "it was created");
         }
     fg_network_destroy(net);
 }

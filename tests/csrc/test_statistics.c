@@ -61,17 +61,17 @@ static void test_statistics(fg_isa isa) {
     const fg_batch batch = {.rows = rows, .inputs = x, .targets = y};
     double loss, statistics[FG_STATISTICS * 3];
     fg_network *const net = new_network(&s);
-    fg_plan *const plan = new_plan(net, 100, FG_GRADIENTS);
-    fg_optimizer *const adam = new_optimizer(net, FG_OPTIMIZER_adam);
+    fg_plan *const plan = new_plan(net, 100, FG_KEEPS_GRADIENTS);
+    fg_training *const adam = new_training(net, FG_OPTIMIZER_adam);
     CASE("%s statistics", fg_isa_name(isa));
     for (int l = 0; l < 3; l++)
         fg_network_get_weights(net, l, w[l] = new_reals(FG_F64, s.sizes[l] * s.sizes[l + 1], 0, 0));
-    CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, adam, &loss, NULL, statistics) == FG_OK, "a step diverges");
+    CHECK(step_on(plan, &batch, FG_LOSS_mse, adam, &loss, statistics) == FG_OK, "a step diverges");
     for (int l = 0; l < 3; l++) {
         check_layer_statistics(plan, net, &s, l, rows, w[l], statistics);
         free(w[l]);
     }
-    fg_optimizer_destroy(adam);
+    fg_training_destroy(adam);
     fg_plan_destroy(plan);
     fg_network_destroy(net);
     free(x), free(y);
@@ -90,13 +90,11 @@ static void test_liveness(fg_isa isa, fg_dtype dtype) {
     const fg_optimizer_config still = {.kind = FG_OPTIMIZER_sgd};
     double loss, statistics[FG_STATISTICS * 2];
     fg_network *const net = new_network(&s);
-    fg_plan *const plan = new_plan(net, 100, FG_TRAINING);
+    fg_plan *const plan = new_plan(net, 100, FG_KEEPS_LEVELS);
     void *const w = new_reals(dtype, UNITS, 1, 1), *const y = new_reals(dtype, ROWS, -1, 1);
-    fg_optimizer *optimizer;
-    fg_liveness *liveness;
+    fg_training *const training = new_training_with(net, still);
     CASE("%s %s liveness", fg_isa_name(isa), real_name(dtype));
-    CHECK(fg_optimizer_create(&optimizer, net, &still) == FG_OK, "no optimizer");
-    CHECK(fg_liveness_create(&liveness, net, WINDOW) == FG_OK, "no liveness");
+    CHECK(fg_training_watch(training, WINDOW) == FG_OK, "no liveness");
     for (int64_t i = 0; i < UNITS; i++)
         real_put(dtype, w, i, i % 3 ? -1.0 : 1.0);
     fg_network_set_weights(net, 0, w);
@@ -105,13 +103,12 @@ static void test_liveness(fg_isa isa, fg_dtype dtype) {
         const fg_batch batch = {.rows = ROWS, .inputs = x, .targets = y};
         const int both = step > 0 && sign[step] != sign[step - 1], positive = (UNITS + 2) / 3;
         const int dead = both ? 0 : sign[step] > 0 ? UNITS - positive : positive;
-        CHECK(fg_plan_step(plan, &batch, FG_LOSS_mse, optimizer, &loss, liveness, statistics) == FG_OK, "it diverges");
+        CHECK(step_on(plan, &batch, FG_LOSS_mse, training, &loss, statistics) == FG_OK, "it diverges");
         check_statistic(statistics, FG_STATISTIC_dead, 2, 0, (double)dead / UNITS);
         check_statistic(statistics, FG_STATISTIC_dead, 2, 1, 0.0);
         free(x);
     }
-    fg_liveness_destroy(liveness);
-    fg_optimizer_destroy(optimizer);
+    fg_training_destroy(training);
     fg_plan_destroy(plan);
     fg_network_destroy(net);
     free(w), free(y);

@@ -3,7 +3,7 @@
 #include "check.h"
 #include "fpenv.h"
 #include "networks.h"
-#include "plan.h"
+#include "gradients.h"
 
 enum { FUZZ_LAYERS = 2, FUZZ_WIDTH = 3, FUZZ_ROWS = 4, FUZZ_STEPS = 12, FUZZ_NETWORKS = 1500 };
 
@@ -12,11 +12,11 @@ static double power_between(double low, double high) { return exp2(random_unifor
 static double largest_power(fg_dtype dtype) { return dtype == FG_F32 ? 127 : 1023; }
 
 /* State number j of a layer, or after the last its weights. */
-static const void *array_of(const fg_optimizer *o, int l, int j) {
+static const void *array_of(const fg_training *o, int l, int j) {
     return j < o->state_count ? o->state[j][l] : o->net->layer[l].weights;
 }
 
-static int all_finite(const fg_optimizer *o) {
+static int all_finite(const fg_training *o) {
     for (int l = 0; l < o->net->layers; l++)
         for (int j = 0; j <= o->state_count; j++)
             if (fg_first_nonfinite(o->net->kernels->dtype, (int64_t)o->net->layer[l].parameters, array_of(o, l, j)) >=
@@ -25,7 +25,7 @@ static int all_finite(const fg_optimizer *o) {
     return 1;
 }
 
-static uint64_t digest_everything(const fg_optimizer *o) {
+static uint64_t digest_everything(const fg_training *o) {
     uint64_t sum = digest(14695981039346656037u, &o->steps, sizeof o->steps);
     for (int l = 0; l < o->net->layers; l++)
         for (int j = 0; j <= o->state_count; j++)
@@ -34,31 +34,30 @@ static uint64_t digest_everything(const fg_optimizer *o) {
 }
 
 /* What the step would have done without a verdict. */
-static void apply_all_the_same(fg_plan *plan, fg_optimizer *o) {
+static void apply_all_the_same(fg_plan *plan, fg_training *o) {
     const fg_fpenv caller = fg_fpenv_enter();
-    const struct fg_update update = fg_optimizer_next(o);
-    fg_prefetch prefetch = {0};
-    for (int64_t u = 0; u < plan->units; u++)
-        fg_layer_backward_weights(plan, &plan->unit[u], &update, o, 0, &prefetch);
+    const fg_pass pass = {.plan = plan, .training = o};
+    fg_reset_counters(plan);
+    fg_produce_and_apply(&pass, (fg_member){NULL, 0, 1});
     fg_fpenv_leave(caller);
 }
 
 typedef struct {
     fg_network *net;
-    fg_optimizer *optimizer;
+    fg_training *training;
     fg_plan *plan;
 } rig;
 
 static rig new_rig(const shape *s, fg_optimizer_config config, int64_t rows) {
     rig r = {.net = new_network(s)};
-    CHECK(fg_optimizer_create(&r.optimizer, r.net, &config) == FG_OK, "no optimizer");
-    r.plan = new_plan(r.net, rows, FG_TRAINING);
+    r.training = new_training_with(r.net, config);
+    r.plan = new_plan(r.net, rows, FG_KEEPS_LEVELS);
     return r;
 }
 
 static void destroy_rig(rig r) {
     fg_plan_destroy(r.plan);
-    fg_optimizer_destroy(r.optimizer);
+    fg_training_destroy(r.training);
     fg_network_destroy(r.net);
 }
 
@@ -103,14 +102,14 @@ static void draw_parameters(fg_network *net) {
 /* Returns whether the network can go on: a refused step may be done all the same, to see that it had to be refused. */
 static int fuzz_step(rig r, int counts[2]) {
     const fg_network *net = r.net;
-    fg_optimizer *const o = r.optimizer;
+    fg_training *const o = r.training;
     const fg_loss losses[] = {FG_LOSS_mse, FG_LOSS_mae, FG_LOSS_l2_norm, FG_LOSS_inner_product};
     double x[FUZZ_ROWS * FUZZ_WIDTH], y[FUZZ_ROWS * FUZZ_WIDTH], loss;
     const fg_batch batch = {.rows = random_between(1, FUZZ_ROWS), .inputs = x, .targets = y};
     draw(net->kernels->dtype, x, batch.rows * net->layer[0].fan_in);
     draw(net->kernels->dtype, y, batch.rows * net->layer[net->layers - 1].fan_out);
     const uint64_t before = digest_everything(o);
-    if (fg_plan_step(r.plan, &batch, losses[random_between(0, 3)], o, &loss, NULL, NULL) == FG_OK) {
+    if (step_on(r.plan, &batch, losses[random_between(0, 3)], o, &loss, NULL) == FG_OK) {
         CHECK(isfinite(loss) && all_finite(o), "a step of loss %g leaves what is not finite", loss);
         counts[1]++;
         return 1;
@@ -167,10 +166,10 @@ static fg_status rig_step(rig r, int64_t rows, double x, double y) {
     const fg_batch batch = {.rows = rows, .inputs = inputs, .targets = targets};
     for (int64_t i = 0; i < rows; i++)
         real_put(dtype, inputs, i, x), real_put(dtype, targets, i, y);
-    const uint64_t before = digest_everything(r.optimizer);
-    const fg_status status = fg_plan_step(r.plan, &batch, FG_LOSS_inner_product, r.optimizer, &loss, NULL, NULL);
-    CHECK(status == FG_OK || digest_everything(r.optimizer) == before, "a refused step changes something");
-    CHECK((status != FG_OK || isfinite(loss)) && all_finite(r.optimizer), "loss %g, or parameters that are not finite",
+    const uint64_t before = digest_everything(r.training);
+    const fg_status status = step_on(r.plan, &batch, FG_LOSS_inner_product, r.training, &loss, NULL);
+    CHECK(status == FG_OK || digest_everything(r.training) == before, "a refused step changes something");
+    CHECK((status != FG_OK || isfinite(loss)) && all_finite(r.training), "loss %g, or parameters that are not finite",
           loss);
     return status;
 }
@@ -183,10 +182,10 @@ static void test_replaced_parameters(fg_isa isa, fg_dtype dtype) {
     for (int i = 0; i < 2; i++) {
         const rig r = new_zero_rig(isa, dtype, sgd);
         CASE("%s %s replaced %s", fg_isa_name(isa), real_name(dtype), i ? "bias" : "weights");
-        CHECK(rig_step(r, 1, 0, 0) == FG_OK && fg_judge_step(r.plan, r.optimizer, 0) == FG_APPLY,
+        CHECK(rig_step(r, 1, 0, 0) == FG_OK && fg_judge_step(r.plan, r.training, 0) == FG_APPLY,
               "a step of nothing is not certain");
         replace[i](r.net, 0, &huge);
-        CHECK(fg_judge_step(r.plan, r.optimizer, 0) == FG_TRY_FIRST, "unknown parameters are certain");
+        CHECK(fg_judge_step(r.plan, r.training, 0) == FG_SETTLE, "unknown parameters are certain");
         CHECK(rig_step(r, 1, 0, 0) == FG_ERR_DIVERGED, "1023 times the largest power of two is finite");
         destroy_rig(r);
     }
@@ -274,13 +273,13 @@ static void test_certain_options(fg_isa isa, fg_dtype dtype) {
                              : chance(0.5)    ? calm
                                               : draw_gradient(dtype == FG_F32 ? 26 : 190);
             if (rig_step(r, 1, chance(0.5) ? 1 : 0, y) != FG_OK) {
-                CHECK(fg_judge_step(r.plan, r.optimizer, 0) == FG_TRY_FIRST || step == tried_at,
+                CHECK(fg_judge_step(r.plan, r.training, 0) == FG_SETTLE || step == tried_at,
                       "refused, and certain");
                 break;
             }
             if (tried_at < 0 && r.net->layer[0].weight_bound < 0x1p39 && r.net->layer[1].weight_bound < 0x1p39 &&
                 r.net->layer[1].bias_bound < 0x1p39 && step > 0)
-                applied += fg_judge_step(r.plan, r.optimizer, 0) == FG_APPLY;
+                applied += fg_judge_step(r.plan, r.training, 0) == FG_APPLY;
         }
         destroy_rig(r);
     }
@@ -313,12 +312,12 @@ static void test_ordinary_steps_are_certain(fg_isa isa, fg_dtype dtype, fg_optim
     CASE("%s %s %s ordinary steps, lr %g decay %g momentum %g betas %g %g eps %g", fg_isa_name(isa), real_name(dtype),
          fg_optimizer_name(c.kind), c.lr, c.weight_decay, c.momentum, c.beta1, c.beta2, c.eps);
     for (int step = 0; step < 5; step++) {
-        CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL, NULL) == FG_OK, "step %d is refused",
+        CHECK(step_on(r.plan, &batch, FG_LOSS_mse, r.training, &loss, NULL) == FG_OK, "step %d is refused",
               step);
-        CHECK(fg_judge_step(r.plan, r.optimizer, loss) == FG_APPLY, "step %d needs a trial", step + 1);
+        CHECK(fg_judge_step(r.plan, r.training, loss) == FG_APPLY, "step %d needs a trial", step + 1);
     }
-    CHECK(fg_optimizer_steps(r.optimizer) == 5, "five steps are not counted");
-    CHECK(fg_judge_step(r.plan, r.optimizer, NAN) == FG_REFUSE, "a loss that is no number passes");
+    CHECK(fg_training_steps(r.training) == 5, "five steps are not counted");
+    CHECK(fg_judge_step(r.plan, r.training, NAN) == FG_REFUSE, "a loss that is no number passes");
     free(x), free(y);
     destroy_rig(r);
 }
@@ -359,17 +358,17 @@ static void test_refusal_by_threads(fg_isa isa, int threads, int64_t width) {
     double loss;
     CASE("%s refusal by %d threads, %d units", fg_isa_name(isa), threads, (int)width);
     CHECK(r.plan->flops_per_row * ROWS > 2e6 * threads, "too small a step for %d threads", threads);
-    CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL, NULL) == FG_OK, "a good step is refused");
-    const uint64_t before = digest_everything(r.optimizer);
+    CHECK(step_on(r.plan, &batch, FG_LOSS_mse, r.training, &loss, NULL) == FG_OK, "a good step is refused");
+    const uint64_t before = digest_everything(r.training);
     for (int i = 0; i < 6; i++) {
         y[i] = i % 2 ? INFINITY : 3e38f;
-        CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL, NULL) == FG_ERR_DIVERGED,
+        CHECK(step_on(r.plan, &batch, FG_LOSS_mse, r.training, &loss, NULL) == FG_ERR_DIVERGED,
               "a target of %g", y[i]);
-        CHECK(digest_everything(r.optimizer) == before, "a refused step changes something");
+        CHECK(digest_everything(r.training) == before, "a refused step changes something");
         CHECK(isfinite(loss) == (i % 2 == 0), "a target of %g: loss %g", y[i], loss);
         y[i] = 0;
     }
-    CHECK(fg_plan_step(r.plan, &batch, FG_LOSS_mse, r.optimizer, &loss, NULL, NULL) == FG_OK,
+    CHECK(step_on(r.plan, &batch, FG_LOSS_mse, r.training, &loss, NULL) == FG_OK,
           "no step after refused ones");
     free(x), free(y);
     destroy_rig(r);

@@ -8,6 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from fastgrad import _core
+from fastgrad.data import Data
 
 Array = npt.NDArray[Any]
 
@@ -25,12 +26,12 @@ def outputs(plan: _core.Plan, inputs: Array, out: Array, exponents: Array | None
             done = plan.forward(inputs, out, done, exponents)
 
 
-def mean_loss(plan: _core.Plan, inputs: Array, targets: Array, loss: str) -> float:
-    """Return the loss of checked inputs and targets as one batch."""
+def mean_loss(plan: _core.Plan, data: Data, loss: str) -> float:
+    """Return the loss of data as one batch."""
     total = 0.0
     with plan.network:
-        for start in range(0, len(inputs), ROWS):
-            part = slice(start, start + ROWS)
-            value = plan.loss(inputs[part], targets[part], loss)
-            total += value if loss == "l2_norm" else value * len(inputs[part])
-    return total if loss == "l2_norm" else total / len(inputs)
+        for start in range(0, len(data), ROWS):
+            part = data.part(slice(start, start + ROWS))
+            value = plan.loss(part.X, part.y, loss)
+            total += value if loss == "l2_norm" else value * len(part)
+    return total if loss == "l2_norm" else total / len(data)

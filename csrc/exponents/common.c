@@ -3,7 +3,7 @@
  * where these and their products fit; else the inputs take what the products of the blocks differ by, or have beyond the
  * range, and the largest product decides. What a bias then meets as its input may be a power of two other than 1. */
 #include "exponents.h"
-#include "layout.h"
+#include "range.h"
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -17,14 +17,14 @@ typedef struct {
 
 static int blocks_differ(const fg_plan *plan, const int *exponents) {
     int differ = 0;
-    for (int64_t b = 1; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++)
+    for (int64_t b = 1; b < fg_blocks(plan); b++)
         differ |= exponents[b] != exponents[0];
     return differ;
 }
 
 static block_sizes sizes_of(const fg_plan *plan, int l, int64_t block) {
-    const double signal = fg_signal_square(plan, l, block), delta = fg_delta_block_square(plan, l + 1, block);
-    block_sizes s = {.signal = plan->signal_exponents[l][block], .delta = plan->delta_exponents[l + 1][block]};
+    const double signal = fg_signal_block_square(plan, l, block), delta = fg_delta_block_square(plan, l + 1, block);
+    block_sizes s = {.signal = plan->level[l].signal_exponents[block], .delta = plan->level[l + 1].delta_exponents[block]};
     frexp(sqrt(signal), &s.size_of_signal);
     frexp(sqrt(delta), &s.size_of_delta);
     s.size_of_signal += s.signal;
@@ -36,22 +36,22 @@ static block_sizes sizes_of(const fg_plan *plan, int l, int64_t block) {
 
 /* Whether true values, and their products, are normal numbers with room to spare. */
 static int fits_as_it_is(const fg_plan *plan, const block_sizes *s) {
-    const int single = plan->net->kernels->dtype == FG_F32;
-    const int room = single ? 80 : 400, room_of_product = single ? 100 : 450;
+    const fg_range *range = &fg_ranges[plan->net->kernels->dtype];
+    const int room = range->room_for_addition;
     return abs(s->size_of_signal) <= room && abs(s->size_of_delta) <= room &&
-           abs(s->size_of_signal + s->size_of_delta) <= room_of_product;
+           abs(s->size_of_signal + s->size_of_delta) <= range->room_for_product;
 }
 
 /* What a block's product is times a power of two of, once it is no larger than what leaves room for a sum of blocks. */
 static int product_exponent(const fg_plan *plan, const block_sizes *s) {
-    const int room = plan->net->kernels->dtype == FG_F32 ? 100 : 900;
+    const int room = fg_ranges[plan->net->kernels->dtype].room_for_sum;
     const int exponent = s->signal + s->delta, size = s->size_of_signal + s->size_of_delta - exponent;
     return exponent + (size > room ? size - room : 0);
 }
 
 /* Of blocks that all have these exponents. True values need no such care: the verdict sees to them. */
 static int products_fit(const fg_plan *plan, int l, int signal, int delta) {
-    for (int64_t b = 0; (signal != 0 || delta != 0) && b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++) {
+    for (int64_t b = 0; (signal != 0 || delta != 0) && b < fg_blocks(plan); b++) {
         const block_sizes s = sizes_of(plan, l, b);
         if (!s.is_zero && product_exponent(plan, &s) > signal + delta)
             return 0;
@@ -59,13 +59,13 @@ static int products_fit(const fg_plan *plan, int l, int signal, int delta) {
     return 1;
 }
 
-static fg_alignment find_alignment(const fg_plan *plan, int l) {
-    const int *signals = plan->signal_exponents[l], *deltas = plan->delta_exponents[l + 1];
-    fg_alignment largest = {FG_SCALED_INPUTS, INT_MIN, INT_MIN};
+static fg_common_exponent find_common(const fg_plan *plan, int l) {
+    const int *signals = plan->level[l].signal_exponents, *deltas = plan->level[l + 1].delta_exponents;
+    fg_common_exponent largest = {FG_SCALED_INPUTS, INT_MIN, INT_MIN};
     int fit = 1;
     if (!blocks_differ(plan, signals) && !blocks_differ(plan, deltas) && products_fit(plan, l, signals[0], deltas[0]))
-        return (fg_alignment){FG_AS_THEY_ARE, signals[0] + deltas[0], deltas[0]};
-    for (int64_t b = 0; b < fg_ceil_div(plan->rows, FG_ROW_BLOCK); b++) {
+        return (fg_common_exponent){FG_AS_THEY_ARE, signals[0] + deltas[0], deltas[0]};
+    for (int64_t b = 0; b < fg_blocks(plan); b++) {
         const block_sizes s = sizes_of(plan, l, b);
         if (s.has_delta && s.delta > largest.bias)
             largest.bias = s.delta;
@@ -76,43 +76,45 @@ static fg_alignment find_alignment(const fg_plan *plan, int l) {
             largest.product = product_exponent(plan, &s);
     }
     if (fit)
-        return (fg_alignment){FG_TRUE_VALUES, 0, 0};
+        return (fg_common_exponent){FG_TRUE_VALUES, 0, 0};
     largest.bias = largest.bias == INT_MIN ? 0 : largest.bias;
     largest.product = largest.product == INT_MIN ? 0 : largest.product;
     return largest;
 }
 
-int fg_signal_shift(const fg_plan *plan, int l, int64_t block, fg_alignment to) {
-    const int signal = plan->signal_exponents[l][block];
+int fg_signal_shift(const fg_plan *plan, int l, int64_t block, fg_common_exponent to) {
+    const int signal = plan->level[l].signal_exponents[block];
     int shift;
     switch (to.kind) {
     case FG_AS_THEY_ARE: return 0;
     case FG_TRUE_VALUES: return signal;
     default: break;
     }
-    shift = signal + plan->delta_exponents[l + 1][block] - to.product;
+    shift = signal + plan->level[l + 1].delta_exponents[block] - to.product;
     return shift < 0 ? shift : 0; /* above 0 only where one of the two is zero */
 }
 
-int fg_delta_shift(const fg_plan *plan, int l, int64_t block, fg_alignment to) {
-    return to.kind == FG_TRUE_VALUES ? plan->delta_exponents[l + 1][block] : 0;
+int fg_delta_shift(const fg_plan *plan, int l, int64_t block, fg_common_exponent to) {
+    return to.kind == FG_TRUE_VALUES ? plan->level[l + 1].delta_exponents[block] : 0;
 }
 
-static void fill_bias_inputs(const fg_plan *plan, int l, int64_t block, fg_alignment to) {
-    const double power = ldexp(1.0, plan->delta_exponents[l + 1][block] - to.bias);
+static void fill_bias_inputs(fg_plan *plan, int l, int64_t block, fg_common_exponent to) {
+    fg_level *const above = &plan->level[l + 1];
+    const double power = ldexp(1.0, above->delta_exponents[block] - to.bias);
     const int64_t first = block * FG_ROW_BLOCK;
     for (int64_t r = first; r < first + fg_rows_in_block(plan, block); r++)
         if (plan->net->kernels->dtype == FG_F32)
-            ((float *)plan->bias_inputs[l])[r] = (float)power;
+            ((float *)above->bias_inputs)[r] = (float)power;
         else
-            ((double *)plan->bias_inputs[l])[r] = power;
+            ((double *)above->bias_inputs)[r] = power;
 }
 
-fg_alignment fg_align_layer(const fg_plan *plan, int l, fg_share share) {
-    const fg_alignment to = find_alignment(plan, l);
+fg_common_exponent fg_bring_together(fg_plan *plan, int l, fg_share share) {
+    const fg_common_exponent to = find_common(plan, l);
+    fg_level *const below = &plan->level[l], *const above = &plan->level[l + 1];
     for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++) {
-        fg_scale_block(plan, plan->activations, l, b, fg_signal_shift(plan, l, b, to));
-        fg_scale_block(plan, plan->deltas, l + 1, b, fg_delta_shift(plan, l, b, to));
+        fg_scale_block(plan, below, below->activation, b, fg_signal_shift(plan, l, b, to));
+        fg_scale_block(plan, above, above->delta, b, fg_delta_shift(plan, l, b, to));
         if (to.kind == FG_SCALED_INPUTS)
             fill_bias_inputs(plan, l, b, to);
     }

@@ -1,0 +1,144 @@
+/* Applying a gradient to the packed parameters, tile after tile: its exponent, the limit, the optimizer, and the sums of
+ * what was done. A tile of the gradient either has just been computed, see backward_weights.inc.h, or is read from where
+ * it was stored. Both go through apply_tile in the same tiles, so that both give the same bits, of parameters and of
+ * sums. */
+typedef struct {
+    norm_accumulator weight, update, clipped;
+    accumulator not_finite;
+} apply_accumulators;
+
+static inline void clear_apply_accumulators(apply_accumulators *t) {
+    norm_clear(&t->weight);
+    norm_clear(&t->update);
+    norm_clear(&t->clipped);
+    accumulator_clear(&t->not_finite);
+}
+
+static inline void norm_add_rows(norm_accumulator *t, const void *at, int rows, int vecs) {
+    norm_add(t, (block_view){at, vecs * LANES, rows, vecs});
+}
+
+typedef vec increment_function(const update_terms *, vec g, vec w, vec *s);
+
+/* Updates `count` vectors of weights and states from element `at` on; the increments replace the gradients. */
+ALWAYS_INLINE void update_parameters(increment_function increment, const int states, const update_terms *terms,
+                                     void *all_weights, void *const *all_states, int64_t at, int count, vec *gradient) {
+    real *const weights = (real *)all_weights + at, *state[FG_MAX_STATES];
+    for (int j = 0; j < states; j++)
+        state[j] = (real *)all_states[j] + at;
+    for (int i = 0; i < count; i++) {
+        const vec old = v_load(weights + i * LANES);
+        vec s[FG_MAX_STATES], added;
+        for (int j = 0; j < states; j++)
+            s[j] = v_load(state[j] + i * LANES);
+        gradient[i] = added = increment(terms, gradient[i], old, s);
+        v_store(weights + i * LANES, old + added);
+        for (int j = 0; j < states; j++)
+            v_store(state[j] + i * LANES, s[j]);
+    }
+}
+
+#define FG_OPTIMIZER(name, states)                                                                                     \
+    static __attribute__((noinline)) void update_##name(                                                               \
+        const update_terms *terms, void *all_weights, void *const *all_states, int64_t at, int count, vec *gradient) { \
+        update_parameters(increment_##name, states, terms, all_weights, all_states, at, count, gradient);              \
+    }
+#include "../optimizers.def"
+#undef FG_OPTIMIZER
+
+static const struct {
+    void (*update)(const update_terms *, void *weights, void *const *states, int64_t at, int count, vec *gradient);
+    int states;
+} optimizers[FG_OPTIMIZERS] = {
+#define FG_OPTIMIZER(name, states) [FG_OPTIMIZER_##name] = {update_##name, states},
+#include "../optimizers.def"
+#undef FG_OPTIMIZER
+};
+
+/* 0 where all of x is finite, else NaN. */
+static inline vec finite_or_nan(const vec *x, int count) {
+    vec sum = v_zero();
+    for (int i = 0; i < count; i++)
+        sum = sum + (x[i] - x[i]);
+    return sum;
+}
+
+/* Updates a copy of the parameters, and looks whether it is finite. */
+static __attribute__((noinline)) void try_update(const struct fg_apply_gradient_args *p, const update_terms *terms,
+                                                 int64_t at, int count, vec *gradient, accumulator *not_finite) {
+    const int states = optimizers[p->update->kind].states;
+    const size_t bytes = (size_t)count * sizeof(vec);
+    vec weights[ACCUMULATORS], state[FG_MAX_STATES][ACCUMULATORS];
+    void *const copies[FG_MAX_STATES] = {state[0], state[1], state[2]};
+    memcpy(weights, (const real *)p->weights + at, bytes);
+    for (int j = 0; j < states; j++)
+        memcpy(state[j], (const real *)p->states[j] + at, bytes);
+    optimizers[p->update->kind].update(terms, weights, copies, 0, count, gradient);
+    accumulate(not_finite, finite_or_nan(weights, count));
+    for (int j = 0; j < states; j++)
+        accumulate(not_finite, finite_or_nan(state[j], count));
+}
+
+/* v_min and v_max give their second operand where one is NaN: a NaN stays. */
+static __attribute__((noinline)) void limit_tile(vec *tile, int count, double limit) {
+    const vec most = v_set1((real)limit), least = v_zero() - most;
+    for (int i = 0; i < count; i++)
+        tile[i] = v_max(least, v_min(most, tile[i]));
+}
+
+/* `tile`: `rows` rows of the gradient, as they are before the exponent, that belong to the parameters from element `at`
+ * on. It is used up. */
+static __attribute__((noinline)) void apply_tile(const struct fg_apply_gradient_args *p, const update_terms *terms,
+                                                 int64_t at, int rows, vec *tile, apply_accumulators *t) {
+    const int count = rows * p->vecs;
+    if (p->exponent)
+        multiply_by_power((real *)tile, count * LANES, p->exponent);
+    if (p->limit > 0.0) {
+        limit_tile(tile, count, p->limit);
+        if (p->measured)
+            norm_add_rows(&t->clipped, tile, rows, p->vecs);
+    }
+    if (p->trial) {
+        try_update(p, terms, at, count, tile, &t->not_finite);
+        return;
+    }
+    norm_add_rows(&t->weight, (const real *)p->weights + at, rows, p->vecs);
+    optimizers[p->update->kind].update(terms, p->weights, p->states, at, count, tile);
+    norm_add_rows(&t->update, tile, rows, p->vecs);
+}
+
+static inline void store_apply_sums(const struct fg_apply_gradient_args *p, const apply_accumulators *t) {
+    p->sums[FG_SUM_NOT_FINITE] = accumulator_total(&t->not_finite);
+    if (p->trial)
+        return;
+    p->sums[FG_NORM_OF_WEIGHT] = norm_total(&t->weight);
+    p->sums[FG_NORM_OF_UPDATE] = norm_total(&t->update);
+    if (p->limit > 0.0 && p->measured)
+        p->sums[FG_NORM_OF_CLIPPED] = norm_total(&t->clipped);
+}
+
+static __attribute__((noinline)) void apply_stored_tile(int rows, int vecs, int64_t row,
+                                                        const struct fg_apply_gradient_args *p,
+                                                        const update_terms *terms, apply_accumulators *t) {
+    const int64_t at = row * vecs * LANES;
+    const real *const gradient = (const real *)p->gradient + at, *const factors = p->column_factors;
+    const vec factor = v_set1((real)p->factor);
+    vec tile[ACCUMULATORS];
+    for (int i = 0; i < rows * vecs; i++)
+        tile[i] = v_load(gradient + i * LANES);
+    if (factors)
+        for (int i = 0; i < rows * vecs; i++)
+            tile[i] = tile[i] * v_load(factors + i % vecs * LANES);
+    else if (p->factor != 1.0)
+        for (int i = 0; i < rows * vecs; i++)
+            tile[i] = tile[i] * factor;
+    apply_tile(p, terms, at, rows, tile, t);
+}
+
+static void apply_gradient(const struct fg_apply_gradient_args *p) {
+    const update_terms terms = broadcast_terms(p->update);
+    apply_accumulators t;
+    clear_apply_accumulators(&t);
+    FOR_EACH_TILE(p->vecs, p->rows, apply_stored_tile, p, &terms, &t);
+    store_apply_sums(p, &t);
+}

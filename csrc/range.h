@@ -1,0 +1,55 @@
+/* What each dtype can hold, as powers of two: every limit that depends on it stands here, and why. Nothing is decided
+ * here. */
+#ifndef FG_RANGE_H
+#define FG_RANGE_H
+#include "fastgrad.h"
+
+typedef struct fg_range {
+    /* The format: the exponent of the smallest normal number; the exponent field of what is not finite. */
+    int least_normal, not_finite;
+    /* Moves of a signal: the farthest whose power of two, and half its inverse, are normal; the farthest that f' of the
+     * outputs is raised by; how far from 1 a level may be stored to suit the weights that it meets next. */
+    int farthest_move, farthest_raise, farthest_aim;
+    /* A value of this size leaves room for what is added to it, as a bias is to a product. */
+    int room_for_addition;
+    /* True values of up to this size, with products of up to this size, need no common exponent; one that is found
+     * leaves blocks of products no larger than this, so that they can be added. */
+    int room_for_product, room_for_sum;
+    /* A step is certain to be finite up to such gradients and weights, from such an eps on, that of an optimizer that
+     * centres apart, with quotients of up to this size: their sum times an lr of 2^10, and its quotient by eps and by a
+     * momentum's memory, stay in the range. */
+    int certain_gradient, certain_weight, certain_eps, certain_centered_eps, certain_quotient;
+} fg_range;
+
+static const fg_range fg_ranges[FG_DTYPES] = {
+    [FG_F32] = {.least_normal = -126,
+                .not_finite = 0xff,
+                .farthest_move = 96,
+                .farthest_raise = 120,
+                .farthest_aim = 64,
+                .room_for_addition = 80,
+                .room_for_product = 100,
+                .room_for_sum = 100,
+                .certain_gradient = 30,
+                .certain_weight = 40,
+                .certain_eps = -126,
+                .certain_centered_eps = -50,
+                .certain_quotient = 60},
+    [FG_F64] = {.least_normal = -1022,
+                .not_finite = 0x7ff,
+                .farthest_move = 960,
+                .farthest_raise = 1000,
+                .farthest_aim = 448,
+                .room_for_addition = 400,
+                .room_for_product = 450,
+                .room_for_sum = 900,
+                .certain_gradient = 200,
+                .certain_weight = 300,
+                .certain_eps = -1022,
+                .certain_centered_eps = -400,
+                .certain_quotient = 400},
+};
+
+/* |z| below which an activation through zero is linear on either side, to the last bit. */
+static inline double fg_near_zero(fg_dtype dtype) { return dtype == FG_F32 ? 0x1p-30 : 0x1p-60; }
+#endif
