@@ -18,7 +18,6 @@ from support import DTYPES, ISAS, LOSS_CASES, draw_targets
 
 import fastgrad as fg
 from fastgrad import reference
-from fastgrad.telemetry import STATISTICS
 
 KEPT = Path(__file__).with_suffix(".json")
 NETWORKS = 56
@@ -37,12 +36,16 @@ OPTIMIZERS = (
     fg.RMSprop(lr=1e-3, centered=True),
     fg.RMSprop(lr=1e-3, centered=True, momentum=0.5),
 )
+STATISTICS = (  # those that were there when the first hashes were taken
+    "act_mean", "act_rms", "preact_rms", "deriv_mean", "saturated", "dead", "delta_norm", "act_grad_norm", "grad_norm",
+    "grad_max", "bias_grad_norm", "weight_norm", "update_norm", "update_ratio",
+)  # fmt: skip
 GAINS = (1.0, 1.0, 1.0, 2.0**-12, 2.0**6)  # of the weights: most keep the signal, some let it vanish, some explode
 
 
-def shuffled(options, seed):
+def shuffled(options, seed, networks=NETWORKS):
     """Return an option for each network: each option as often as any other, in an order that owes nothing to others."""
-    return [options[i % len(options)] for i in np.random.default_rng(seed).permutation(NETWORKS)]
+    return [options[i % len(options)] for i in np.random.default_rng(seed).permutation(networks)]
 
 
 CHOICES = list(
@@ -60,9 +63,9 @@ CHOICES = list(
 )
 
 
-def train(number, isa):
-    """Train network `number` for a few steps; return it and its history."""
-    activation, (loss, kind), optimizer, dtype, gain, layers, most_rows, bias = CHOICES[number]
+def trainer_and_batches(choice, number, isa, clip=None):
+    """Return the trainer of a network drawn from its number, inputs, targets and the size of a batch."""
+    activation, (loss, kind), optimizer, dtype, gain, layers, most_rows, bias = choice
     rng = np.random.default_rng(1000 + number)
     sizes = [int(width) for width in rng.integers(2, 70, layers + 1)]
     first = [
@@ -73,13 +76,18 @@ def train(number, isa):
     rows = int(rng.integers(1, most_rows))
     X = rng.integers(-32, 33, (rows, sizes[0])) / 16
     y = draw_targets(rng, kind, rows, sizes[-1])
-    history = fg.History(layers)
+    return fg.Trainer(net, loss, optimizer, clip=clip), X, y, int(rng.integers(1, rows + 1))
+
+
+def train(number, isa):
+    """Train network `number` for a few steps; return it and its history."""
+    trainer, X, y, batch_size = trainer_and_batches(CHOICES[number], number, isa)
+    history = fg.History(len(trainer.net.activations))
     try:
-        batch_size = int(rng.integers(1, rows + 1))
-        fg.Trainer(net, loss, optimizer).run(X, y, steps=STEPS, batch_size=batch_size, history=history)
+        trainer.run(X, y, steps=STEPS, batch_size=batch_size, history=history)
     except fg.DivergenceError:
         pass  # that a step was refused is part of what is kept
-    return net, history
+    return trainer.net, history
 
 
 def digest(arrays):

@@ -2,7 +2,8 @@
 
 from importlib.metadata import version as _version
 
-from fastgrad import _fork, init, losses, ops, optim, plot, reference, telemetry
+from fastgrad import _fork, clip, init, losses, ops, optim, plot, reference, telemetry
+from fastgrad.clip import ClipAdaptive, ClipNorm, ClipValue
 from fastgrad.config import cpu_info, force_isa, get_num_threads, set_num_threads
 from fastgrad.errors import DivergenceError, DoubtfulNetworkWarning, Nonfinite, NotFittedError
 from fastgrad.gradients import Gradients
@@ -20,6 +21,9 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "ClipAdaptive",
+    "ClipNorm",
+    "ClipValue",
     "DivergenceError",
     "DoubtfulNetworkWarning",
     "Gradients",
@@ -31,6 +35,7 @@ __all__ = [
     "Record",
     "Telemetry",
     "Trainer",
+    "clip",
     "cpu_info",
     "force_isa",
     "get_num_threads",

@@ -76,21 +76,22 @@ def number(
     at_least: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    infinite: bool = False,
 ) -> float:
-    """Return `value` as a float if it is a finite real number within the limits given."""
+    """Return `value` as a float if it is a real number within the limits given, and finite unless `infinite`."""
     limits = {">=": at_least, ">": above, "<": below}
     wants = " and ".join(f"{sign} {limit:g}" for sign, limit in limits.items() if limit is not None)
-    wants = f"a finite number {wants}".rstrip()
+    wants = f"{'a number' if infinite else 'a finite number'} {wants}".rstrip()
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: got {shown(value)} ({type(value).__name__}), wants {wants}")
     try:
         result = float(value)
     except OverflowError:
-        result = math.inf
+        result = math.nan  # beyond all floats is within no limits
     except Exception as error:  # whatever its __float__ raises
         raise TypeError(f"{name}: got a {type(value).__name__} without a value, wants {wants}") from error
     inside = (
-        math.isfinite(result)
+        (math.isfinite(result) or (infinite and not math.isnan(result)))
         and (at_least is None or result >= at_least)
         and (above is None or result > above)
         and (below is None or result < below)

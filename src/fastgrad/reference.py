@@ -17,6 +17,7 @@ from fastgrad._curves import LEAKY_SLOPE as LEAKY_SLOPE
 from fastgrad._curves import SELU_ALPHA as SELU_ALPHA
 from fastgrad._curves import SELU_SCALE as SELU_SCALE
 from fastgrad._curves import sigmoid, softplus
+from fastgrad.clip import NORM_EPS, Clip, ClipNorm, ClipValue
 from fastgrad.optim import SGD, Adam, Optimizer, RMSprop
 from fastgrad.telemetry import STATISTICS
 
@@ -138,6 +139,50 @@ def gradients(
     )
 
 
+def gradient_norm(weights: Sequence[Array], biases: Sequence[Array]) -> float:
+    """Return the norm of the gradients of all these weights and biases together."""
+    return float(norm(np.array([norm(g) for g in (*weights, *biases)])))
+
+
+def _norm_factor(bound: float, length: float) -> float:
+    return min(1.0, bound / (length + NORM_EPS))
+
+
+def _unit_factors(bound: float, eps: float, w: Array, g: Array) -> Array:
+    """Return a factor for each column of a matrix, or one for a vector."""
+    lengths = norm(g, axis=0)
+    allowed = bound * np.maximum(norm(w, axis=0), eps)
+    return np.where(lengths > allowed, allowed / np.where(lengths > 0.0, lengths, 1.0), 1.0)
+
+
+def clipped(clip: Clip | None, weights: Sequence[Array], biases: Sequence[Array], grads: Gradients) -> Gradients:
+    """Return the gradients with those of weights and biases as clipping leaves them; nothing else differs.
+
+    Parameters
+    ----------
+    clip : ClipValue, ClipNorm, ClipAdaptive or None
+    weights, biases : sequences of arrays
+        What the gradients are of.
+    grads : Gradients
+    """
+    pairs = list(zip(grads.weights, grads.biases, strict=True))
+    if clip is None:
+        return grads
+    if isinstance(clip, ClipValue):
+        pairs = [(np.clip(dW, -clip.c, clip.c), np.clip(db, -clip.c, clip.c)) for dW, db in pairs]
+    elif isinstance(clip, ClipNorm):
+        whole = gradient_norm(grads.weights, grads.biases)
+        lengths = [whole if clip.per is None else gradient_norm([dW], [db]) for dW, db in pairs]
+        factors = [_norm_factor(clip.c, length) for length in lengths]
+        pairs = [(factor * dW, factor * db) for factor, (dW, db) in zip(factors, pairs, strict=True)]
+    else:
+        count = len(pairs) if clip.output else len(pairs) - 1
+        for layer, (dW, db) in enumerate(pairs[:count]):
+            of_units = _unit_factors(clip.c, clip.eps, weights[layer], dW)
+            pairs[layer] = dW * of_units, db * _unit_factors(clip.c, clip.eps, biases[layer], db)
+    return replace(grads, weights=[dW for dW, _ in pairs], biases=[db for _, db in pairs])
+
+
 @dataclass(frozen=True)
 class State:
     """What an optimizer remembers of one array: steps taken, momentum, and averages of g^2 and g. Starts at zero.
@@ -221,6 +266,7 @@ def train_step(
     loss: str,
     optimizer: Optimizer,
     states: Sequence[tuple[State, State]] | None = None,
+    clip: Clip | None = None,
 ) -> Step:
     """Return the network after one forward, backward and update. The arguments are not changed.
 
@@ -231,20 +277,22 @@ def train_step(
     optimizer : SGD, Adam, AdamW or RMSprop
     states : sequence of (State, State), optional
         A pair per layer from the step before; none for the first step.
+    clip : ClipValue, ClipNorm, ClipAdaptive or None
     """
     if states is None:
         states = [(State(), State())] * len(weights)
     grads = gradients(weights, biases, X, y, activations, loss)
+    applied = clipped(clip, weights, biases, grads)
     changes: list[Array] = []
     after = Step(loss=grads.loss, weights=[], biases=[], states=[], statistics=np.empty(0))
-    for W, b, dW, db, (of_W, of_b) in zip(weights, biases, grads.weights, grads.biases, states, strict=True):
+    for W, b, dW, db, (of_W, of_b) in zip(weights, biases, applied.weights, applied.biases, states, strict=True):
         W_change, W_state = increment(optimizer, W, dW, of_W)
         b_change, b_state = increment(optimizer, b, db, of_b)
         changes.append(W_change)
         after.weights.append(W + W_change)
         after.biases.append(b + b_change)
         after.states.append((W_state, b_state))
-    return replace(after, statistics=statistics(weights, biases, X, activations, grads, changes))
+    return replace(after, statistics=statistics(weights, biases, X, activations, grads, applied, changes))
 
 
 def saturated(activation: str, slope: Array) -> float:
@@ -258,6 +306,11 @@ def saturated(activation: str, slope: Array) -> float:
     return float(np.mean(np.abs(slope) < 0.05 * _steepest(activation)))
 
 
+def _shrunk(before: Array, after: Array) -> float:
+    length = norm(before)
+    return float(norm(after) / length) if length > 0.0 else 1.0
+
+
 @cache
 def _steepest(activation: str) -> float:
     return float(np.max(np.abs(ACTIVATIONS[activation].slope(np.linspace(-40.0, 40.0, 400_001)))))
@@ -269,9 +322,11 @@ def statistics(
     X: Array,
     activations: Sequence[str],
     grads: Gradients,
+    applied: Gradients,
     increments: Sequence[Array],
 ) -> Array:
-    """Return the (len(STATISTICS), layers) table of a step from its gradients and the increments of its weights.
+    """Return the (len(STATISTICS), layers) table of a step from its gradients, those after clipping, and the increments
+    of its weights.
 
     dead is of this step alone.
     update_ratio is inf where weights that are all zero move, and NaN where they do not.
@@ -292,6 +347,7 @@ def statistics(
         "bias_grad_norm": [norm(g) for g in grads.biases],
         "weight_norm": [norm(W) for W in weights],
         "update_norm": [norm(change) for change in increments],
+        "clip_factor": [_shrunk(*pair) for pair in zip(grads.weights, applied.weights, strict=True)],
     }
     table = {name: np.array(row, dtype=np.float64) for name, row in rows.items()}
     with np.errstate(divide="ignore", invalid="ignore"):

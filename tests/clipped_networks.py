@@ -1,0 +1,87 @@
+"""Networks whose gradients are clipped, kept as hashes in clipped_networks.json as plain_networks.py keeps plain ones.
+
+`python tests/clipped_networks.py` takes the hashes anew. They are of weights, losses and, with a norm over the whole
+network, `clip_norm` after each step; and of the statistics. Clipping's norms are added in an order that neither threads
+nor instruction sets change, so AVX2 and AVX-512 give the same weights here too.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from plain_networks import ACTIVATIONS, STATISTICS, digest, kind_of_rounding, shuffled, trainer_and_batches
+from support import DTYPES, ISAS, LOSS_CASES
+
+import fastgrad as fg
+
+KEPT = Path(__file__).with_suffix(".json")
+NETWORKS = 40
+STEPS = 5
+CLIPS = (
+    fg.ClipValue(2.0**-8),
+    fg.ClipNorm(2.0**-4),
+    fg.ClipNorm(2.0**-6, per="layer"),
+    fg.ClipAdaptive(2.0**-8),
+    fg.ClipAdaptive(2.0**-5, 2.0**-7, output=False),
+)
+OPTIMIZERS = (
+    fg.SGD(lr=0.25),
+    fg.SGD(lr=0.25, momentum=0.9, weight_decay=1e-3),
+    fg.SGD(lr=0.25, momentum=0.8, nesterov=True),
+    fg.Adam(lr=1e-2),
+    fg.AdamW(lr=1e-2),
+    fg.RMSprop(lr=1e-3),
+    fg.RMSprop(lr=1e-3, centered=True, momentum=0.5),
+)
+GAINS = (1.0, 2.0**-12, 2.0**6)
+CHOICES = list(
+    zip(
+        shuffled((*ACTIVATIONS, "identity", "leaky_relu"), 11, NETWORKS),
+        shuffled(LOSS_CASES, 12, NETWORKS),
+        shuffled(OPTIMIZERS, 13, NETWORKS),
+        shuffled(DTYPES, 14, NETWORKS),
+        shuffled(GAINS, 15, NETWORKS),
+        shuffled((1, 3, 5, 9, 40), 16, NETWORKS),  # layers
+        shuffled((30, 200, 700), 17, NETWORKS),  # rows at most
+        shuffled((True, True, False), 18, NETWORKS),  # biases
+        strict=True,
+    )
+)
+
+
+def clip_of(number):
+    return CLIPS[number % len(CLIPS)]
+
+
+def train(number, isa):
+    """Train network `number` step by step; return it, its losses and norms, and its statistics."""
+    trainer, X, y, batch_size = trainer_and_batches(CHOICES[number], 1000 + number, isa, clip_of(number))
+    numbers, statistics = [], []
+    try:
+        for step in range(STEPS):
+            rows = np.arange(step * batch_size, (step + 1) * batch_size) % len(X)
+            numbers += [trainer.step(X[rows], y[rows]), trainer.clip_norm]
+            statistics.append(trainer.stats.copy())
+    except fg.DivergenceError:
+        pass  # that a step was refused is part of what is kept
+    found = np.array(numbers)
+    return trainer.net, found[~np.isnan(found)], statistics
+
+
+def hashes(number, isa):
+    """Return the hash of a network's weights and losses, and that of its statistics."""
+    net, numbers, statistics = train(number, isa)
+    learnt = digest([numbers, *net.weights, *net.biases])
+    return learnt, digest(stats[name] for name in (*STATISTICS, "clip_factor") for stats in statistics)
+
+
+def take_hashes():
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"weights": {}, "statistics": {}}
+    for isa in ISAS:
+        weights, statistics = zip(*(hashes(number, isa) for number in range(NETWORKS)), strict=True)
+        kept["weights"][kind_of_rounding(isa)], kept["statistics"][isa] = weights, statistics
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    take_hashes()
