@@ -15,6 +15,7 @@ from fastgrad._closed import closed
 from fastgrad._first_weights import first_weights
 from fastgrad._inside import HasInside
 from fastgrad._shape import checked_activations, checked_sizes, count_parameters, one_each, require_parameters, table
+from fastgrad.clip import Clip
 from fastgrad.data import checked_data, checked_pair, warn_of_reach
 from fastgrad.engine import Engine, Task, checked_options
 from fastgrad.fitting import Runs
@@ -171,6 +172,7 @@ class MLP(HasInside[Engine]):
         shuffle: bool = True,
         validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         progress: bool = False,
+        clip: Clip | None = None,
         telemetry: bool | Telemetry = True,
         check_finite: bool = True,
     ) -> History:
@@ -192,6 +194,7 @@ class MLP(HasInside[Engine]):
             Its loss is computed after each epoch.
         progress : bool
             Print a line for each epoch.
+        clip : ClipValue, ClipNorm, ClipAdaptive, optional
         telemetry : bool or Telemetry
         check_finite : bool
             As in `Trainer`; validation data are always searched.
@@ -217,7 +220,7 @@ class MLP(HasInside[Engine]):
             An activation limits logits, or its reach leaves out the mean of the targets.
         """
         engine = self._inside
-        options = checked_options(engine, loss, optimizer, telemetry, check_finite)
+        options = checked_options(engine, loss, optimizer, clip, telemetry, check_finite)
         epochs = _checks.integer("epochs", epochs, at_least=1, below=2**63)
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
         shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fastgrad import _checks, _core, optim
 from fastgrad._closed import closed
 from fastgrad._inside import inside
+from fastgrad.clip import Clip
 from fastgrad.data import warn_of_reach
 from fastgrad.engine import Task, checked_options
 from fastgrad.errors import Nonfinite
@@ -22,7 +23,7 @@ from fastgrad.telemetry import LayerStats, Telemetry
 WINDOW = 100  # steps that a unit is dead for before `dead` counts it, but in fit, where it is an epoch's
 
 
-@closed(cure="Loss, optimizer and learning rate are fixed: make a new Trainer, whose optimizer starts afresh")
+@closed(cure="Loss, optimizer, learning rate and clipping are fixed: make a new Trainer, whose optimizer starts afresh")
 class Trainer:
     """Trains a network step by step.
 
@@ -34,6 +35,8 @@ class Trainer:
         One of `fastgrad.losses.LOSSES`.
     optimizer : SGD, Adam, AdamW, RMSprop or str
         Its state lives in the Trainer.
+    clip : ClipValue, ClipNorm, ClipAdaptive, optional
+        How gradients are cut down before the optimizer meets them, and before weight decay; see `fastgrad.clip`.
     telemetry : bool or Telemetry
         How to record the statistics of every layer; True is ``Telemetry()``. With False there are no `stats`, the
         telemetry of histories stays empty, and only what certifies an update before it is applied is measured: the
@@ -74,6 +77,7 @@ class Trainer:
         loss: str,
         optimizer: optim.Optimizer | str = "adam",
         *,
+        clip: Clip | None = None,
         telemetry: bool | Telemetry = True,
         check_finite: bool = True,
     ) -> None:
@@ -81,7 +85,7 @@ class Trainer:
             raise TypeError(f"net: got {type(net).__name__}, wants an MLP")
         engine = inside(net)
         self._net = net
-        self._options = checked_options(engine, loss, optimizer, telemetry, check_finite)
+        self._options = checked_options(engine, loss, optimizer, clip, telemetry, check_finite)
         self._task = Task(engine.network, self._options, WINDOW)
         self._runs = Runs(engine, self._task)
         self._lock = self._task.lock
@@ -103,6 +107,21 @@ class Trainer:
     def optimizer(self) -> optim.Optimizer:
         """The optimizer's numbers."""
         return self._options.optimizer
+
+    @property
+    def clip(self) -> Clip | None:
+        """How gradients are clipped."""
+        return self._options.clip
+
+    @property
+    def clip_norm(self) -> float:
+        """Norm of the last step's gradients of all weights and biases, before it was clipped.
+
+        NaN before the first step, and where that norm is not what clips: unless `clip` is a `ClipNorm` of the whole
+        network. It is the true norm, in float32 too: 1e60 where that is what it is, inf from 1.8e308 on, where the step
+        is clipped all the same. A step that is refused leaves it.
+        """
+        return self._task.clip_norm
 
     @property
     def steps(self) -> int:
