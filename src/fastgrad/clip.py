@@ -9,9 +9,7 @@ The statistic "grad_norm" is that before clipping, and "clip_factor" tells what 
 gradient of the loss, norms are Euclidean (of a matrix: Frobenius).
 """
 
-import math
 from dataclasses import dataclass, field
-from typing import Any
 
 from fastgrad import _checks
 from fastgrad._closed import VALUE, closed
@@ -195,17 +193,6 @@ def check_clip(clip: Clip | None) -> Clip | None:
         return clip
     got = f"the class {clip.__name__}" if isinstance(clip, type) else _checks.shown(clip)
     raise TypeError(f"clip: got {got}, wants ClipValue(c), ClipNorm(c), ClipAdaptive() or None")
-
-
-def core_options(clip: Clip | None) -> dict[str, Any]:
-    """Return what clipping is to be done as the engine takes it."""
-    if isinstance(clip, ClipValue):
-        return {"kind": "value", "bound": clip.c, "eps": 0.0, "output": True}
-    if isinstance(clip, ClipNorm):
-        return {"kind": "norm" if clip.per is None else "layer_norm", "bound": clip.c, "eps": NORM_EPS, "output": True}
-    if isinstance(clip, ClipAdaptive):
-        return {"kind": "adaptive", "bound": clip.c, "eps": clip.eps, "output": clip.output}
-    return {"kind": "none", "bound": math.inf, "eps": 0.0, "output": True}
 
 
 def _set_bound(clip: Clip, *, infinite: bool = False) -> None:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from fastgrad import _checks, _chunks, _core, _inference, losses, optim
 from fastgrad._backward import read_gradients
-from fastgrad._optimizers import core_options
+from fastgrad._core_options import clip_options, optimizer_options
+from fastgrad.clip import Clip, check_clip
 from fastgrad.data import Data, checked_data, checked_inputs
 from fastgrad.errors import Nonfinite, NotFittedError
 from fastgrad.gradients import Gradients
@@ -113,12 +114,18 @@ class Options(NamedTuple):
 
     loss: str
     optimizer: optim.Optimizer
+    clip: Clip | None
     telemetry: Telemetry | None  # None where nothing is to be recorded
     check_finite: bool
 
 
 def checked_options(
-    engine: Engine, loss: str, optimizer: optim.Optimizer | str, telemetry: object, check_finite: bool
+    engine: Engine,
+    loss: str,
+    optimizer: optim.Optimizer | str,
+    clip: Clip | None,
+    telemetry: object,
+    check_finite: bool,
 ) -> Options:
     """Return the options of a Trainer, or of `fit`; `telemetry` may be True for the defaults, or False for none.
 
@@ -130,6 +137,7 @@ def checked_options(
     return Options(
         losses.check_outputs(losses.check_loss(loss), engine.network.sizes[-1], engine.output_activation),
         optim.resolve(optimizer),
+        check_clip(clip),
         _checked_telemetry(telemetry),
         _checks.boolean("check_finite", check_finite),
     )
@@ -168,8 +176,8 @@ class Task:
         self.nonfinite: Nonfinite | None = None
         self._loss = options.loss
         self._check_finite = options.check_finite
-        unclipped = {"kind": "none", "bound": 0.0, "eps": 0.0, "output": True}
-        self._training = _core.Training(network, core_options(options.optimizer), options.loss, unclipped)
+        optimizer, clip = optimizer_options(options.optimizer), clip_options(options.clip)
+        self._training = _core.Training(network, optimizer, options.loss, clip)
         if options.telemetry is not None:
             self._training.watch(window)
         self._plan = _core.Plan(network, 1, "levels")
@@ -178,6 +186,11 @@ class Task:
     def steps(self) -> int:
         """Number of steps done."""
         return self._training.steps
+
+    @property
+    def clip_norm(self) -> float:
+        """The norm that the last step's clip compared; NaN before the first, and unless it is a global norm."""
+        return self._training.clip_norm
 
     def checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Data:
         """Return X and y for these steps."""

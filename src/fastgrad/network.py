@@ -15,6 +15,7 @@ from fastgrad._closed import closed
 from fastgrad._first_weights import first_weights
 from fastgrad._inside import HasInside
 from fastgrad._shape import checked_activations, checked_sizes, count_parameters, one_each, require_parameters, table
+from fastgrad.clip import Clip
 from fastgrad.data import checked_data, checked_pair, warn_of_reach
 from fastgrad.engine import Engine, Task, checked_options
 from fastgrad.fitting import Runs
@@ -166,6 +167,7 @@ class MLP(HasInside[Engine]):
         *,
         loss: str,
         optimizer: optim.Optimizer | str = "adam",
+        clip: Clip | None = None,
         epochs: int = 1,
         batch_size: int = 32,
         shuffle: bool = True,
@@ -184,6 +186,8 @@ class MLP(HasInside[Engine]):
         loss : str
             One of `fastgrad.losses.LOSSES`; "cross_entropy" wants at least 2 outputs.
         optimizer : SGD, Adam, AdamW, RMSprop or str
+        clip : ClipValue, ClipNorm, ClipAdaptive, optional
+            How gradients are cut down before the optimizer meets them; they are not unless given.
         epochs, batch_size : int
             >= 1. The last batch may be shorter.
         shuffle : bool
@@ -217,7 +221,7 @@ class MLP(HasInside[Engine]):
             An activation limits logits, or its reach leaves out the mean of the targets.
         """
         engine = self._inside
-        options = checked_options(engine, loss, optimizer, telemetry, check_finite)
+        options = checked_options(engine, loss, optimizer, clip, telemetry, check_finite)
         epochs = _checks.integer("epochs", epochs, at_least=1, below=2**63)
         batch_size = _checks.integer("batch_size", batch_size, at_least=1)
         shuffle, progress = _checks.boolean("shuffle", shuffle), _checks.boolean("progress", progress)

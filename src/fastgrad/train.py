@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fastgrad import _checks, _core, optim
 from fastgrad._closed import closed
 from fastgrad._inside import inside
+from fastgrad.clip import Clip
 from fastgrad.data import warn_of_reach
 from fastgrad.engine import Task, checked_options
 from fastgrad.errors import Nonfinite
@@ -34,6 +35,8 @@ class Trainer:
         One of `fastgrad.losses.LOSSES`.
     optimizer : SGD, Adam, AdamW, RMSprop or str
         Its state lives in the Trainer.
+    clip : ClipValue, ClipNorm, ClipAdaptive, optional
+        How gradients are cut down before the optimizer meets them; they are not unless given.
     telemetry : bool or Telemetry
         How to record the statistics of every layer; True is ``Telemetry()``. With False there are no `stats`, the
         telemetry of histories stays empty, and only what certifies an update before it is applied is measured: the
@@ -74,6 +77,7 @@ class Trainer:
         loss: str,
         optimizer: optim.Optimizer | str = "adam",
         *,
+        clip: Clip | None = None,
         telemetry: bool | Telemetry = True,
         check_finite: bool = True,
     ) -> None:
@@ -81,7 +85,7 @@ class Trainer:
             raise TypeError(f"net: got {type(net).__name__}, wants an MLP")
         engine = inside(net)
         self._net = net
-        self._options = checked_options(engine, loss, optimizer, telemetry, check_finite)
+        self._options = checked_options(engine, loss, optimizer, clip, telemetry, check_finite)
         self._task = Task(engine.network, self._options, WINDOW)
         self._runs = Runs(engine, self._task)
         self._lock = self._task.lock
@@ -103,6 +107,20 @@ class Trainer:
     def optimizer(self) -> optim.Optimizer:
         """The optimizer's numbers."""
         return self._options.optimizer
+
+    @property
+    def clip(self) -> Clip | None:
+        """How gradients are cut down; None where they are not."""
+        return self._options.clip
+
+    @property
+    def clip_norm(self) -> float:
+        """Norm of the last step's gradient before `ClipNorm` cut it down, of all weights and biases together.
+
+        It is that of the true gradient, inf where no float64 holds it. NaN before the first step, and unless `clip` is
+        a ClipNorm of the whole network.
+        """
+        return self._task.clip_norm
 
     @property
     def steps(self) -> int:
