@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastgrad as fg
-from fastgrad import _clips, clip
+from fastgrad import _core_options, clip
 from fastgrad.clip import ClipAdaptive, ClipNorm, ClipValue
 
 KINDS = (ClipValue, ClipNorm, ClipAdaptive)
@@ -16,8 +16,8 @@ EXAMPLES = [ClipValue(0.5), ClipNorm(0.5), ClipNorm(0.5, per="layer"), ClipAdapt
 
 
 def test_the_engine_is_told_kind_bound_eps_and_output():
-    assert _clips.core_options(None) == {"kind": "none", "bound": math.inf, "eps": 0.0, "output": True}
-    assert [tuple(_clips.core_options(each).values()) for each in EXAMPLES] == [
+    assert _core_options.clip_options(None) == {"kind": "none", "bound": math.inf, "eps": 0.0, "output": True}
+    assert [tuple(_core_options.clip_options(each).values()) for each in EXAMPLES] == [
         ("value", 0.5, 0.0, True),
         ("norm", 0.5, 1e-6, True),
         ("layer_norm", 0.5, 1e-6, True),

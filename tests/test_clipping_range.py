@@ -194,7 +194,9 @@ def test_a_vanishing_gradient_is_left_as_it_is(activation, isa, dtype, clip):
         assert trainer.clip_norm == pytest.approx(exact.norm, rel=1e-4)
 
 
-@pytest.mark.parametrize("clip", [fg.ClipNorm(1e-103), fg.ClipNorm(1e-103, per="layer"), fg.ClipValue(1e-103)], ids=repr)
+@pytest.mark.parametrize(
+    "clip", [fg.ClipNorm(1e-103), fg.ClipNorm(1e-103, per="layer"), fg.ClipValue(1e-103)], ids=repr
+)
 @by_isa
 def test_a_tiny_bound_still_counts(isa, clip):
     case = chain("identity", [0.02] * 60)

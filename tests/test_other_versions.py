@@ -39,7 +39,9 @@ def draw(seed, names):
     """Return what stands in each row of that name, (steps, layers): other numbers for each, whole ones of exponents."""
     rng = np.random.default_rng(seed)
     rows = {name: rng.standard_normal((len(STEPS), LAYERS)) for name in names}
-    return rows | {name: rng.integers(-1500, 1500, row.shape).astype(float) for name, row in rows.items() if whole(name)}
+    return rows | {
+        name: rng.integers(-1500, 1500, row.shape).astype(float) for name, row in rows.items() if whole(name)
+    }
 
 
 def whole(name):

@@ -78,9 +78,7 @@ class Plan:
     network: Network
     unrecorded: bool
     rows: int
-    def __init__(
-        self, network: Network, capacity: int, keeps: Literal["outputs", "levels", "gradients"]
-    ) -> None: ...
+    def __init__(self, network: Network, capacity: int, keeps: Literal["outputs", "levels", "gradients"]) -> None: ...
     def forward(self, x: Array, out: Array, first: int = 0, exponents: Array | None = None) -> int: ...
     @overload
     def step(

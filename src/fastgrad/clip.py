@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from fastgrad import _checks
 from fastgrad._closed import VALUE, closed
 
+NORM_EPS = 1e-6
+"""What PyTorch's ``clip_grad_norm_`` adds to a norm before it divides by it."""
+
 _PER = ("layer",)
 
 

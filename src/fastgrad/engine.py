@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad import _checks, _chunks, _clips, _core, _inference, losses, optim
+from fastgrad import _checks, _chunks, _core, _inference, losses, optim
 from fastgrad._backward import read_gradients
-from fastgrad._optimizers import core_options
+from fastgrad._core_options import clip_options, optimizer_options
 from fastgrad.clip import Clip, check_clip
 from fastgrad.data import Data, checked_data, checked_inputs
 from fastgrad.errors import Nonfinite, NotFittedError
@@ -176,9 +176,8 @@ class Task:
         self.nonfinite: Nonfinite | None = None
         self._loss = options.loss
         self._check_finite = options.check_finite
-        self._training = _core.Training(
-            network, core_options(options.optimizer), options.loss, _clips.core_options(options.clip)
-        )
+        optimizer, clip = optimizer_options(options.optimizer), clip_options(options.clip)
+        self._training = _core.Training(network, optimizer, options.loss, clip)
         if options.telemetry is not None:
             self._training.watch(window)
         self._plan = _core.Plan(network, 1, "levels")
@@ -190,7 +189,7 @@ class Task:
 
     @property
     def clip_norm(self) -> float:
-        """The norm that the last step compared where the whole network's is clipped, else NaN."""
+        """The norm that the last step's clip compared; NaN before the first, and unless it is a global norm."""
         return self._training.clip_norm
 
     def checked(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Data:

@@ -167,12 +167,12 @@ class MLP(HasInside[Engine]):
         *,
         loss: str,
         optimizer: optim.Optimizer | str = "adam",
+        clip: Clip | None = None,
         epochs: int = 1,
         batch_size: int = 32,
         shuffle: bool = True,
         validation_data: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
         progress: bool = False,
-        clip: Clip | None = None,
         telemetry: bool | Telemetry = True,
         check_finite: bool = True,
     ) -> History:
@@ -186,6 +186,8 @@ class MLP(HasInside[Engine]):
         loss : str
             One of `fastgrad.losses.LOSSES`; "cross_entropy" wants at least 2 outputs.
         optimizer : SGD, Adam, AdamW, RMSprop or str
+        clip : ClipValue, ClipNorm, ClipAdaptive, optional
+            How gradients are cut down before the optimizer meets them; they are not unless given.
         epochs, batch_size : int
             >= 1. The last batch may be shorter.
         shuffle : bool
@@ -194,7 +196,6 @@ class MLP(HasInside[Engine]):
             Its loss is computed after each epoch.
         progress : bool
             Print a line for each epoch.
-        clip : ClipValue, ClipNorm, ClipAdaptive, optional
         telemetry : bool or Telemetry
         check_finite : bool
             As in `Trainer`; validation data are always searched.

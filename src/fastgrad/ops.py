@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastgrad import _checks, _core, losses, optim
 from fastgrad._closed import VALUE, closed
-from fastgrad._optimizers import core_options
+from fastgrad._core_options import optimizer_options
 from fastgrad.config import active_isa
 
 Array = npt.NDArray[Any]
@@ -193,7 +193,7 @@ def update(
     >>> done.weights, done.update_norm
     (array([[-1.]]), 2.0)
     """
-    options = core_options(optim.resolve(optimizer))
+    options = optimizer_options(optim.resolve(optimizer))
     given, dtype = _first("w", w, 2)
     weights = given.copy()
     gradient = _another("gradient", gradient, dtype, weights.shape, "w")

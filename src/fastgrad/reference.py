@@ -12,13 +12,12 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad._clips import NORM_EPS
 from fastgrad._curves import ACTIVATIONS as ACTIVATIONS
 from fastgrad._curves import LEAKY_SLOPE as LEAKY_SLOPE
 from fastgrad._curves import SELU_ALPHA as SELU_ALPHA
 from fastgrad._curves import SELU_SCALE as SELU_SCALE
 from fastgrad._curves import sigmoid, softplus
-from fastgrad.clip import Clip, ClipNorm, ClipValue
+from fastgrad.clip import NORM_EPS, Clip, ClipNorm, ClipValue
 from fastgrad.optim import SGD, Adam, Optimizer, RMSprop
 from fastgrad.telemetry import STATISTICS
 

@@ -23,7 +23,7 @@ from fastgrad.telemetry import LayerStats, Telemetry
 WINDOW = 100  # steps that a unit is dead for before `dead` counts it, but in fit, where it is an epoch's
 
 
-@closed(cure="Loss, optimizer, learning rate and clipping are fixed: make a new Trainer, whose optimizer starts afresh")
+@closed(cure="Loss, optimizer, learning rate and clip are fixed: make a new Trainer, whose optimizer starts afresh")
 class Trainer:
     """Trains a network step by step.
 
@@ -36,7 +36,7 @@ class Trainer:
     optimizer : SGD, Adam, AdamW, RMSprop or str
         Its state lives in the Trainer.
     clip : ClipValue, ClipNorm, ClipAdaptive, optional
-        How gradients are cut down before the optimizer meets them, and before weight decay; see `fastgrad.clip`.
+        How gradients are cut down before the optimizer meets them and its weight decay; they are not unless given.
     telemetry : bool or Telemetry
         How to record the statistics of every layer; True is ``Telemetry()``. With False there are no `stats`, the
         telemetry of histories stays empty, and only what certifies an update before it is applied is measured: the
@@ -110,16 +110,15 @@ class Trainer:
 
     @property
     def clip(self) -> Clip | None:
-        """How gradients are clipped."""
+        """How gradients are cut down; None where they are not."""
         return self._options.clip
 
     @property
     def clip_norm(self) -> float:
-        """Norm of the last step's gradients of all weights and biases, before it was clipped.
+        """Norm of the last step's gradient before `ClipNorm` cut it down, of all weights and biases together.
 
-        NaN before the first step, and where that norm is not what clips: unless `clip` is a `ClipNorm` of the whole
-        network. It is the true norm, in float32 too: 1e60 where that is what it is, inf from 1.8e308 on, where the step
-        is clipped all the same. A step that is refused leaves it.
+        It is that of the true gradient, inf where no float64 holds it. NaN before the first step, and unless `clip` is
+        a ClipNorm of the whole network.
         """
         return self._task.clip_norm
 

@@ -1,11 +1,13 @@
-"""An optimizer's numbers as the engine takes them: all of them for every kind, 0 where that has no such number."""
+"""The numbers of optimizers and clips as the engine takes them: all of them for every kind, 0 where it has none such."""
 
+import math
 from typing import Any
 
+from fastgrad.clip import NORM_EPS, Clip, ClipAdaptive, ClipNorm, ClipValue
 from fastgrad.optim import SGD, Adam, AdamW, Optimizer
 
 
-def core_options(optimizer: Optimizer) -> dict[str, Any]:
+def optimizer_options(optimizer: Optimizer) -> dict[str, Any]:
     """Return the numbers of an optimizer, and its kind by the engine's name."""
     options: dict[str, Any] = {
         "lr": optimizer.lr,
@@ -31,3 +33,14 @@ def core_options(optimizer: Optimizer) -> dict[str, Any]:
         kind = "rmsprop" + "_centered" * optimizer.centered + "_momentum" * bool(optimizer.momentum)
         options |= {"kind": kind, "beta2": optimizer.alpha, "eps": optimizer.eps, "momentum": optimizer.momentum}
     return options
+
+
+def clip_options(clip: Clip | None) -> dict[str, Any]:
+    """Return what clipping is to be done as the engine takes it."""
+    if isinstance(clip, ClipValue):
+        return {"kind": "value", "bound": clip.c, "eps": 0.0, "output": True}
+    if isinstance(clip, ClipNorm):
+        return {"kind": "norm" if clip.per is None else "layer_norm", "bound": clip.c, "eps": NORM_EPS, "output": True}
+    if isinstance(clip, ClipAdaptive):
+        return {"kind": "adaptive", "bound": clip.c, "eps": clip.eps, "output": clip.output}
+    return {"kind": "none", "bound": math.inf, "eps": 0.0, "output": True}
