@@ -1,10 +1,11 @@
-"""Clipping where gradients leave the range of the dtype: what explodes takes a finite step, what vanishes is left alone.
+"""Clipping beyond the range of the dtype: what explodes takes a finite step, what vanishes is left alone.
 
 The oracle is the float64 reference on the same weights, which reaches from 1e-150 to 1e150. A change is compared as one
 vector over all weights and biases, since a step of size 1 is rounded where it meets weights of size 10.
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def chain(activation, gains, *, bias=False, rows=21, target=1.0, inputs=1.0, see
     """Return a network of ragged layers, each of which multiplies the signal's size by its gain."""
     rng = np.random.default_rng(seed)
     sizes = [int(width) for width in rng.integers(5, 40, len(gains) + 1)]
-    draws = [rng.standard_normal(fans) for fans in zip(sizes[:-1], sizes[1:], strict=True)]
+    draws = [rng.standard_normal(fans) for fans in pairwise(sizes)]
     scales = [gain / (SLOPES[activation] * math.sqrt(fan_in)) for gain, fan_in in zip(gains, sizes, strict=False)]
     return Case(
         weights=[single(scale * W) for scale, W in zip(scales, draws, strict=True)],
