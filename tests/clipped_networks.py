@@ -5,6 +5,7 @@ network, `clip_norm` after each step; and of the statistics. Clipping's norms ar
 nor instruction sets change, so AVX2 and AVX-512 give the same weights here too.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -57,13 +58,11 @@ def train(number, isa):
     """Train network `number` step by step; return it, its losses and norms, and its statistics."""
     trainer, X, y, batch_size = trainer_and_batches(CHOICES[number], 1000 + number, isa, clip_of(number))
     numbers, statistics = [], []
-    try:
+    with contextlib.suppress(fg.DivergenceError):  # that a step was refused is part of what is kept
         for step in range(STEPS):
             rows = np.arange(step * batch_size, (step + 1) * batch_size) % len(X)
             numbers += [trainer.step(X[rows], y[rows]), trainer.clip_norm]
             statistics.append(trainer.stats.copy())
-    except fg.DivergenceError:
-        pass  # that a step was refused is part of what is kept
     found = np.array(numbers)
     return trainer.net, found[~np.isnan(found)], statistics
 

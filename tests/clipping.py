@@ -23,14 +23,14 @@ LOOSE = (
 )
 
 
-def clips(*, value, norm, layer, adaptive):
-    """Return a clip of each kind with these bounds, ready to parametrize a test with."""
+def clips(*, value, norm, layer, adaptive, output=False):
+    """Return clips of each kind with these bounds, ready to parametrize a test with; `output` is that of the last."""
     chosen = [
         fg.ClipValue(value),
         fg.ClipNorm(norm),
         fg.ClipNorm(layer, per="layer"),
         fg.ClipAdaptive(adaptive),
-        fg.ClipAdaptive(0.5 * adaptive, eps=0.5, output=False),
+        fg.ClipAdaptive(0.5 * adaptive, eps=0.5, output=output),
     ]
     return pytest.mark.parametrize("clip", chosen, ids=repr)
 

@@ -14,7 +14,7 @@ import fastgrad as fg
 from fastgrad.parameters import Parameters
 from fastgrad.telemetry import RECORD
 
-MODULES = ("fastgrad", "init", "losses", "ops", "optim", "plot", "telemetry")
+MODULES = ("fastgrad", "clip", "init", "losses", "ops", "optim", "plot", "telemetry")
 REACHED = (Parameters,)  # public classes without a public name
 SPECIAL = ("__call__", "__getitem__", "__setitem__")
 
@@ -37,6 +37,7 @@ NOT_CALLED = {
 X = np.arange(15.0).reshape(5, 3) / 16
 Y = np.arange(10.0).reshape(5, 2) / 8
 LABELS = np.array([0, 1, 1, 0, 1])
+CLIP = fg.ClipNorm(0.5)
 W, B = np.ones((3, 2)), np.ones(2)
 
 
@@ -80,7 +81,7 @@ CALLS = {
     "MLP.fit": (
         lambda w: w.net.fit,
         {"X": X, "y": Y, "loss": "mse", "optimizer": "sgd", "epochs": 1, "batch_size": 5, "shuffle": True}
-        | {"validation_data": (X, Y), "progress": False, "telemetry": True, "check_finite": True},
+        | {"validation_data": (X, Y), "progress": False, "clip": CLIP, "telemetry": True, "check_finite": True},
     ),
     "MLP.forward": (lambda w: w.net.forward, {"X": X, "training": True}),
     "MLP.gradients": (lambda w: w.net.gradients, {"X": X, "y": Y, "loss": "mse"}),
@@ -96,6 +97,10 @@ CALLS = {
         lambda w: fg.RMSprop,
         {"lr": 0.5, "alpha": 0.5, "eps": 0.5, "weight_decay": 0.0, "momentum": 0.0, "centered": True},
     ),
+    "ClipValue": (lambda w: fg.ClipValue, {"c": 0.5}),
+    "ClipNorm": (lambda w: fg.ClipNorm, {"c": 0.5, "per": "layer"}),
+    "ClipAdaptive": (lambda w: fg.ClipAdaptive, {"c": 0.5, "eps": 0.5, "output": True}),
+    "check_clip": (lambda w: fg.clip.check_clip, {"clip": CLIP}),
     "Gradients.scaled": (lambda w: w.gradients.scaled, {"layer": 1}),
     "History": (lambda w: fg.History, {"layers": 2}),
     "History.append_chunk": (
@@ -113,7 +118,14 @@ CALLS = {
     "Telemetry": (lambda w: fg.Telemetry, {"every": 1, "keep": 4, "file": "new.npz"}),
     "Trainer": (
         lambda w: fg.Trainer,
-        lambda w: {"net": w.net, "loss": "mse", "optimizer": "sgd", "telemetry": True, "check_finite": True},
+        lambda w: {
+            "net": w.net,
+            "loss": "mse",
+            "optimizer": "sgd",
+            "clip": CLIP,
+            "telemetry": True,
+            "check_finite": True,
+        },
     ),
     "Trainer.evaluate": (lambda w: w.trainer.evaluate, {"X": X, "y": Y}),
     "Trainer.run": (

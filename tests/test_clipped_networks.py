@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from clipped_networks import CHOICES, CLIPS, KEPT, NETWORKS, OPTIMIZERS, clip_of, hashes, kind_of_rounding, train
+from clipped_networks import CHOICES, CLIPS, KEPT, NETWORKS, OPTIMIZERS, clip_of, hashes, train
+from plain_networks import kind_of_rounding
 from support import DTYPES, ISAS
 
 KEPT_HASHES = json.loads(KEPT.read_text())

@@ -31,6 +31,7 @@ MEANINGS = {
     "weight_norm": "Frobenius norm of W_l before the step",
     "update_norm": "Frobenius norm of the increment of W_l before it is rounded into W_l",
     "update_ratio": "update_norm / weight_norm",
+    "clip_factor": "norm of dL/dW_l after clipping by that before; 1 where nothing is clipped, and where that is 0",
 }
 
 SCALED = {

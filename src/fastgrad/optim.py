@@ -13,7 +13,7 @@ below the smallest normal number.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastgrad import _checks
 from fastgrad._closed import VALUE, closed
@@ -238,7 +238,7 @@ def resolve(optimizer: Optimizer | str) -> Optimizer:
     return OPTIMIZERS[_checks.choice("optimizer", optimizer, OPTIMIZERS)]()
 
 
-def _set_number(options: Optimizer, field: str, **limits: float) -> None:
+def _set_number(options: Optimizer, field: str, **limits: Any) -> None:
     object.__setattr__(options, field, _checks.number(field, getattr(options, field), **limits))
 
 

@@ -23,7 +23,7 @@ from fastgrad.telemetry import LayerStats, Telemetry
 WINDOW = 100  # steps that a unit is dead for before `dead` counts it, but in fit, where it is an epoch's
 
 
-@closed(cure="Loss, optimizer and learning rate are fixed: make a new Trainer, whose optimizer starts afresh")
+@closed(cure="Loss, optimizer, learning rate and clip are fixed: make a new Trainer, whose optimizer starts afresh")
 class Trainer:
     """Trains a network step by step.
 
@@ -36,7 +36,7 @@ class Trainer:
     optimizer : SGD, Adam, AdamW, RMSprop or str
         Its state lives in the Trainer.
     clip : ClipValue, ClipNorm, ClipAdaptive, optional
-        How gradients are cut down before the optimizer meets them; they are not unless given.
+        How gradients are cut down before the optimizer meets them and its weight decay; they are not unless given.
     telemetry : bool or Telemetry
         How to record the statistics of every layer; True is ``Telemetry()``. With False there are no `stats`, the
         telemetry of histories stays empty, and only what certifies an update before it is applied is measured: the
