@@ -1,21 +1,5 @@
 /* Linear forward: output = f(input @ W), its derivative and its sums, tile by tile while the tile is hot.
  * The activation is a compile-time choice of the epilogue, so that each runs as one straight loop. */
-static void load_rows(const struct fg_load_rows_args *p) {
-    accumulator squares;
-    accumulator_clear(&squares);
-    for (int64_t row = 0; row < p->rows; row++) {
-        const real *from = (const real *)p->batch->inputs + fg_sample(p->batch, p->first_row + row) * p->columns;
-        real *to = (real *)p->output + row * p->stride;
-        for (int64_t c = 0; c < p->columns; c += LANES) {
-            const int n = p->columns - c < LANES ? (int)(p->columns - c) : LANES;
-            const vec x = v_load_n(from + c, n);
-            v_store(to + c, x);
-            accumulate_product(&squares, x, x);
-        }
-    }
-    *p->sum_of_squares = accumulator_total(&squares);
-}
-
 typedef void activation_function(vec z, vec *a, vec *derivative);
 
 /* An activation near zero: f(z) / z and f'(z), on either side. */
