@@ -49,7 +49,7 @@ ALWAYS_INLINE void backward_data_tile(const int height, const int vecs, int64_t 
 }
 
 #define DEFINE_BACKWARD_DATA(vecs)                                                                                     \
-    static void backward_data_panel_##vecs(const struct fg_linear_backward_data_args *p, backward_lanes *sums) {       \
+    static void PANEL(backward_data, vecs)(const struct fg_linear_backward_data_args *p, backward_lanes *sums) {       \
         vec unit[FG_ROW_BLOCK * vecs];                                                                                 \
         FOR_EACH_PASS(vecs, p->rows, p->depth, PASS_DEPTH, backward_data_tile, p, unit, sums);                         \
     }
@@ -60,7 +60,7 @@ static void linear_backward_data(const struct fg_linear_backward_data_args *p) {
     accumulator delta;
     accumulator_clear(&delta);
     accumulator_clear(&sums.output_gradient);
-    FOR_PANEL_WIDTH(p->vecs, backward_data_panel, p, &sums);
+    FOR_PANEL_WIDTH(p->vecs, backward_data, p, &sums);
     accumulate_squares(&delta, sums.delta, (block_view){p->below.derivative, p->below.stride, (int)p->rows, p->vecs});
     p->sums[FG_SUM_DELTA_SQUARED] = accumulator_total(&delta);
     if (p->measured)

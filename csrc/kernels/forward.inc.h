@@ -118,7 +118,7 @@ ALWAYS_INLINE void forward_tile(const int height, const int vecs, int64_t row, p
 }
 
 #define DEFINE_FORWARD(vecs)                                                                                           \
-    static void forward_panel_##vecs(const struct fg_linear_forward_args *p, forward_lanes *sums) {                    \
+    static void PANEL(forward, vecs)(const struct fg_linear_forward_args *p, forward_lanes *sums) {                    \
         vec unit[FG_ROW_BLOCK * vecs];                                                                                 \
         FOR_EACH_PASS(vecs, p->rows, p->depth, PASS_DEPTH, forward_tile, p, unit, sums);                               \
     }
@@ -151,6 +151,6 @@ static void linear_forward(const struct fg_linear_forward_args *p) {
         prepare_scaled(&scaled, bias, &lanes);
         p = &scaled;
     }
-    FOR_PANEL_WIDTH(p->vecs, forward_panel, p, &lanes);
+    FOR_PANEL_WIDTH(p->vecs, forward, p, &lanes);
     store_forward_sums(p, &lanes);
 }

@@ -1,10 +1,34 @@
 /* All kernel bodies, and the table that makes them one instruction set's. Included once for each pair of instruction
- * set and dtype. */
+ * set and dtype.
+ *
+ * Every object holds functions of the same names. For the sake of profilers and debuggers the symbols of those in which
+ * time is spent carry the instruction set and the dtype, as in fg_avx2_f32_linear_forward. */
 #include <math.h>
 #include <stddef.h>
 #include "../kernels.h"
 #include "../layout.h"
 #include "../norm.h"
+
+#if FG_REAL_BITS == 32
+#define FG_DTYPE_SUFFIX f32
+#define FG_DTYPE FG_F32
+#else
+#define FG_DTYPE_SUFFIX f64
+#define FG_DTYPE FG_F64
+#endif
+#define FG_JOIN4(a, b, c, d) a##_##b##_##c##_##d
+#define FG_JOIN(a, b, c, d) FG_JOIN4(a, b, c, d)
+#define FG_TEXT_OF(words) #words
+#define FG_TEXT(words) FG_TEXT_OF(words)
+
+/* The symbol of a function that the bodies define by this macro: the panel functions, one for each width, do. */
+#define SYMBOL(name) FG_JOIN(fg, FG_ISA, FG_DTYPE_SUFFIX, name)
+
+/* The kernels' own, without a word in the bodies: a declaration gives the symbol, the definition follows it. */
+#define FG_KERNEL(name)                                                                                                \
+    static void name(const struct fg_##name##_args *) __asm__(FG_TEXT(FG_JOIN(fg, FG_ISA, FG_DTYPE_SUFFIX, name)));
+#include "../kernels.def"
+#undef FG_KERNEL
 
 #include "simd_common.inc.h"
 #include "vmath.inc.h"
@@ -22,18 +46,8 @@
 #include "loss.inc.h"
 #include "map.inc.h"
 
-#if FG_REAL_BITS == 32
-#define FG_DTYPE_SUFFIX f32
-#define FG_DTYPE FG_F32
-#else
-#define FG_DTYPE_SUFFIX f64
-#define FG_DTYPE FG_F64
-#endif
-#define FG_TABLE_OF(isa, dtype) fg_kernels_##isa##_##dtype
-#define FG_TABLE(isa, dtype) FG_TABLE_OF(isa, dtype)
-
-extern const fg_kernels FG_TABLE(FG_ISA, FG_DTYPE_SUFFIX);
-const fg_kernels FG_TABLE(FG_ISA, FG_DTYPE_SUFFIX) = {
+extern const fg_kernels SYMBOL(kernels);
+const fg_kernels SYMBOL(kernels) = {
     .isa = FG_ISA_ID,
     .dtype = FG_DTYPE,
     .lanes = LANES,
