@@ -38,6 +38,8 @@
 #include "rows.inc.h"
 #include "product.inc.h"
 #include "batch_sums.inc.h"
+#include "epilogue.inc.h"
+#include "scaled_epilogue.inc.h"
 #include "forward.inc.h"
 #include "backward_data.inc.h"
 #include "transpose.inc.h"
