@@ -1,7 +1,7 @@
 /* From an instruction set and a dtype to a table of kernels. */
 #include "kernels.h"
 
-#define DECLARE(isa) extern const fg_kernels fg_kernels_##isa##_f32, fg_kernels_##isa##_f64;
+#define DECLARE(isa) extern const fg_kernels fg_##isa##_f32_kernels, fg_##isa##_f64_kernels;
 DECLARE(scalar)
 #if defined(__x86_64__)
 DECLARE(avx2)
@@ -9,10 +9,10 @@ DECLARE(avx512)
 #endif
 
 static const fg_kernels *const tables[FG_ISAS][FG_DTYPES] = {
-    [FG_SCALAR] = {&fg_kernels_scalar_f32, &fg_kernels_scalar_f64},
+    [FG_SCALAR] = {&fg_scalar_f32_kernels, &fg_scalar_f64_kernels},
 #if defined(__x86_64__)
-    [FG_AVX2] = {&fg_kernels_avx2_f32, &fg_kernels_avx2_f64},
-    [FG_AVX512] = {&fg_kernels_avx512_f32, &fg_kernels_avx512_f64},
+    [FG_AVX2] = {&fg_avx2_f32_kernels, &fg_avx2_f64_kernels},
+    [FG_AVX512] = {&fg_avx512_f32_kernels, &fg_avx512_f64_kernels},
 #endif
 };
 

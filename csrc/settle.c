@@ -104,30 +104,35 @@ static void set_factor(fg_plan *plan, int l, int64_t u, double factor) {
         ((double *)factors)[u] = factor;
 }
 
-/* A factor and the exponent of the gradient share what a factor's dtype can hold. */
-static int exponent_in_factors(const fg_plan *plan, int exponent) {
-    const int room = fg_ranges[plan->net->kernels->dtype].room_for_sum;
-    return exponent > room ? room : exponent < -room ? -room : exponent;
+/* What of a gradient's exponent is left to be applied after its columns' factors, which hold the rest: a large one meets
+ * factors that are as small, but for columns whose entries it does not bring beyond the bound. */
+static int exponent_beside_factors(const fg_plan *plan, int exponent) {
+    const int farthest = fg_ranges[plan->net->kernels->dtype].farthest_raise;
+    if (exponent < -farthest)
+        return exponent;
+    return exponent <= farthest ? 0 : exponent - farthest < farthest / 2 ? exponent - farthest : farthest / 2;
 }
 
 /* Each column of W is held to a multiple of the norm of its weights: Brock et al. 2021, arXiv:2102.06171. */
 static void clip_columns(fg_plan *plan, int l, const fg_clip_config *clip) {
     const fg_store *const store = &plan->store;
     fg_settled *const settled = &plan->store.settled[l];
-    const int exponent = plan->level[l + 1].common.product, in_factors = exponent_in_factors(plan, exponent);
+    const int exponent = plan->level[l + 1].common.product, beside = exponent_beside_factors(plan, exponent);
+    const int farthest = fg_ranges[plan->net->kernels->dtype].farthest_raise;
+    const int whole = exponent - beside < farthest ? exponent - beside : farthest;
     fg_squares after = {0};
     for (int64_t u = 0; u < fg_layer_of(plan, l)->fan_out; u++) {
         const double norm = norm_of_column(plan, l, store->gradient_norms[l], u);
         const double weights = norm_of_column(plan, l, store->weight_norms[l], u);
         const double most = clip->bound * fmax(weights, clip->eps), most_as_stored = ldexp(most, -exponent);
         const int clipped = !(norm <= most_as_stored);
-        set_factor(plan, l, u, clipped ? ldexp(most / norm, in_factors - exponent) : ldexp(1.0, in_factors));
+        set_factor(plan, l, u, clipped ? ldexp(most / norm, -beside) : ldexp(1.0, whole));
         fg_add_square(&after, clipped ? most_as_stored : norm);
         settled->by_column |= clipped;
     }
     if (!settled->by_column)
         return;
-    settled->weights.exponent = exponent - in_factors;
+    settled->weights.exponent = beside;
     settled->clip_factor = fg_norm(&after) / settled->weights_norm.value;
 }
 

@@ -172,10 +172,12 @@ static void collect_gradients(const fg_plan *plan, int l, const weight_norms *w,
 
 /* Norm of dL/dW after clipping over its norm before. */
 static double clip_factor(const fg_plan *plan, const fg_training *training, int l, const weight_norms *w) {
-    const fg_scaled after = {w->clipped, 0}, before = {w->gradient, plan->level[l + 1].common.product};
+    const int exponent = plan->level[l + 1].common.product;
+    const fg_scaled after = {w->clipped, 0}, largest = {largest_gradient(plan, l), exponent};
     switch (training ? training->config.clip.kind : FG_CLIP_none) {
     case FG_CLIP_none: return 1.0;
-    case FG_CLIP_value: return before.value == 0.0 ? 1.0 : at_exponent(after, before.exponent) / before.value;
+    case FG_CLIP_value:
+        return at_exponent(largest, 0) <= training->config.clip.bound ? 1.0 : at_exponent(after, exponent) / w->gradient;
     default: return plan->store.settled[l].clip_factor;
     }
 }

@@ -42,7 +42,7 @@ ALWAYS_INLINE void backward_weights_tile(const int height, const int vecs, int64
 }
 
 #define DEFINE_BACKWARD_WEIGHTS(vecs)                                                                                  \
-    static void backward_weights_panel_##vecs(const struct fg_linear_backward_weights_args *p,                         \
+    static void PANEL(backward_weights, vecs)(const struct fg_linear_backward_weights_args *p,                         \
                                               const struct fg_apply_gradient_args *apply, const update_terms *terms,   \
                                               backward_weights_accumulators *t) {                                      \
         vec unit[FG_WEIGHT_BLOCK * vecs];                                                                              \
@@ -66,7 +66,7 @@ static void linear_backward_weights(const struct fg_linear_backward_weights_args
     norm_clear(&t.gradient);
     t.largest_gradient = v_zero();
     clear_apply_accumulators(&t.apply);
-    FOR_PANEL_WIDTH(p->vecs, backward_weights_panel, p, &apply, &terms, &t);
+    FOR_PANEL_WIDTH(p->vecs, backward_weights, p, &apply, &terms, &t);
     if (p->measured) {
         p->sums[FG_NORM_OF_GRADIENT] = norm_total(&t.gradient);
         p->sums[FG_LARGEST_GRADIENT] = (double)v_max_lane(t.largest_gradient);

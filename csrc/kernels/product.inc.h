@@ -75,21 +75,23 @@ ALWAYS_INLINE vec *tile_of(vec *unit, int64_t offset, pass now) {
             }                                                                                                          \
     } while (0)
 
-/* Calls FUNCTION_<vecs>(...) for the panel's width. */
+/* A function for each width of a panel: defined by DEFINE(vecs) for each as PANEL(FUNCTION, vecs), and called for the width
+ * at hand. */
+#define PANEL(FUNCTION, vecs) SYMBOL(FUNCTION##_panel_##vecs)
 #if PANEL_VECS == 4
 #define FOR_PANEL_WIDTH(vecs, FUNCTION, ...)                                                                           \
     switch (vecs) {                                                                                                    \
-    case 1: FUNCTION##_1(__VA_ARGS__); break;                                                                          \
-    case 2: FUNCTION##_2(__VA_ARGS__); break;                                                                          \
-    case 3: FUNCTION##_3(__VA_ARGS__); break;                                                                          \
-    default: FUNCTION##_4(__VA_ARGS__);                                                                                \
+    case 1: PANEL(FUNCTION, 1)(__VA_ARGS__); break;                                                                    \
+    case 2: PANEL(FUNCTION, 2)(__VA_ARGS__); break;                                                                    \
+    case 3: PANEL(FUNCTION, 3)(__VA_ARGS__); break;                                                                    \
+    default: PANEL(FUNCTION, 4)(__VA_ARGS__);                                                                          \
     }
 #define DEFINE_PANEL_WIDTHS(DEFINE) DEFINE(1) DEFINE(2) DEFINE(3) DEFINE(4)
 #else
 #define FOR_PANEL_WIDTH(vecs, FUNCTION, ...)                                                                           \
     switch (vecs) {                                                                                                    \
-    case 1: FUNCTION##_1(__VA_ARGS__); break;                                                                          \
-    default: FUNCTION##_2(__VA_ARGS__);                                                                                \
+    case 1: PANEL(FUNCTION, 1)(__VA_ARGS__); break;                                                                    \
+    default: PANEL(FUNCTION, 2)(__VA_ARGS__);                                                                          \
     }
 #define DEFINE_PANEL_WIDTHS(DEFINE) DEFINE(1) DEFINE(2)
 #endif

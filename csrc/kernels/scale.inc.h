@@ -26,8 +26,3 @@ static __attribute__((noinline)) void multiply_by_power(real *x, int64_t count, 
         left -= step;
     }
 }
-
-static void scale_rows(const struct fg_scale_rows_args *p) {
-    for (int64_t row = 0; row < p->rows; row++)
-        multiply_by_power((real *)p->x + row * p->stride, p->columns, p->exponent);
-}
