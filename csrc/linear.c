@@ -236,6 +236,24 @@ void fg_level_backward_data(fg_plan *plan, int level, fg_share share, void *scra
         backward_data_part(plan, level, part, scratch);
 }
 
+static void try_update(const fg_network *net, const struct fg_linear_backward_weights_args *args,
+                       const struct fg_update *update) {
+    struct fg_apply_gradient_args trial = {.rows = args->rows,
+                                           .vecs = args->vecs,
+                                           .gradient = args->gradient,
+                                           .exponent = args->exponent,
+                                           .factor = 1.0,
+                                           .weights = args->weights,
+                                           .update = update,
+                                           .trial = 1,
+                                           .sums = args->sums};
+    for (int s = 0; s < FG_MAX_STATES; s++)
+        trial.states[s] = args->states[s];
+    net->kernels->apply_gradient(&trial);
+}
+
+enum { FG_WIDEST_PANEL = 4 * FG_CACHE_LINE }; /* bytes in a row of it */
+
 void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const struct fg_update *update,
                                const fg_optimizer *optimizer, int trial, fg_prefetch *prefetch) {
     const fg_network *net = plan->net;
@@ -255,13 +273,17 @@ void fg_layer_backward_weights(fg_plan *plan, const fg_weight_unit *unit, const 
         .weights = fg_at(net, layer->weights, at),
         .gradient = plan->gradients ? fg_at(net, plan->gradients[unit->layer], at) : NULL,
         .exponent = is_bias ? alignment.bias : alignment.product,
-        .update = update,
-        .trial = trial,
+        .update = trial ? NULL : update,
         .sums = unit->sums,
         .measured = plan->measured,
         .prefetch = prefetch,
     };
     for (int s = 0; optimizer && s < optimizer->state_count; s++)
         args.states[s] = fg_at(net, optimizer->state[s][unit->layer], at);
+    _Alignas(FG_CACHE_LINE) char stored[FG_WEIGHT_BLOCK * FG_WIDEST_PANEL];
+    if (trial)
+        args.gradient = stored;
     net->kernels->linear_backward_weights(&args);
+    if (trial)
+        try_update(net, &args, update);
 }
