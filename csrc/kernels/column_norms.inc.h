@@ -47,7 +47,7 @@ ALWAYS_INLINE void column_norms_of_panel(const int vecs, const struct fg_column_
 }
 
 #define DEFINE_COLUMN_NORMS(vecs)                                                                                      \
-    static void column_norms_##vecs(const struct fg_column_norms_args *p) { column_norms_of_panel(vecs, p); }
+    static void PANEL(column_norms, vecs)(const struct fg_column_norms_args *p) { column_norms_of_panel(vecs, p); }
 DEFINE_PANEL_WIDTHS(DEFINE_COLUMN_NORMS)
 
 static void column_norms(const struct fg_column_norms_args *p) { FOR_PANEL_WIDTH(p->vecs, column_norms, p); }
