@@ -49,9 +49,9 @@ static int product_exponent(const fg_plan *plan, const block_sizes *s) {
     return exponent + (size > room ? size - room : 0);
 }
 
-/* Of blocks that all have these exponents. True values need no such care: the verdict sees to them. */
+/* Of blocks that all have these exponents. */
 static int products_fit(const fg_plan *plan, int l, int signal, int delta) {
-    for (int64_t b = 0; (signal != 0 || delta != 0) && b < fg_blocks(plan); b++) {
+    for (int64_t b = 0; b < fg_blocks(plan); b++) {
         const block_sizes s = sizes_of(plan, l, b);
         if (!s.is_zero && product_exponent(plan, &s) > signal + delta)
             return 0;
@@ -69,9 +69,9 @@ static fg_common_exponent find_common(const fg_plan *plan, int l) {
         const block_sizes s = sizes_of(plan, l, b);
         if (s.has_delta && s.delta > largest.bias)
             largest.bias = s.delta;
+        fit &= !s.has_delta || fits_as_it_is(plan, &s);
         if (s.is_zero)
             continue;
-        fit &= fits_as_it_is(plan, &s);
         if (product_exponent(plan, &s) > largest.product)
             largest.product = product_exponent(plan, &s);
     }
