@@ -21,9 +21,8 @@ NUMBER = r"-?\d+\.\d+"
 TOLERANCE = 0.1  # the last digits of a loss after 600 steps are the instruction set's
 
 
-def block(language):
-    (text,) = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    return text
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
 def between(begin, end):
@@ -59,20 +58,20 @@ def test_the_readmes_tables_refuse_others(tmp_path):
 
 
 def test_the_readmes_code_is_the_example():
-    assert block("python") == EXAMPLE.read_text()
+    assert blocks("python")[0] == EXAMPLE.read_text()
 
 
-def test_the_example_prints_what_the_readme_says():
-    ran = subprocess.run([sys.executable, "-W", "error", EXAMPLE], capture_output=True, text=True, check=True)
-    said = block("text")
+@pytest.mark.parametrize(("code", "said"), zip(blocks("python"), blocks("text"), strict=True))
+def test_the_readmes_code_prints_what_the_readme_says(code, said):
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert re.sub(NUMBER, "#", ran.stdout) == re.sub(NUMBER, "#", said)
     got, wanted = (np.array(re.findall(NUMBER, text), dtype=float) for text in (ran.stdout, said))
     np.testing.assert_allclose(got, wanted, rtol=0.0, atol=TOLERANCE + 1e-9)
 
 
 def test_the_readme_counts_the_statistics():
-    assert len(STATISTICS) == 14
-    assert "fourteen statistics" in README
+    assert len(STATISTICS) == 15
+    assert "fifteen statistics" in README
     assert f"{8 * len(RECORD)} bytes for each layer and step" in README
 
 

@@ -15,7 +15,7 @@ import results_file
 from machine import describe
 from peers.turns import positive_seconds
 
-from limits import additions, arithmetic, memory, options, sharing, threads, vanishing
+from limits import additions, arithmetic, clipping, memory, options, sharing, threads, vanishing
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 SECTIONS = {
@@ -25,6 +25,7 @@ SECTIONS = {
     "bandwidth": (memory.bandwidth, "batch 1: share of np.max's bandwidth over as many bytes"),
     "adam": (additions.adam, "Adam"),
     "options": (options.options, "an optimizer's options by its plainest"),
+    "clipping": (clipping.clipping, "steps that clip by steps that do not"),
     "threads": (sharing.two_threads, "two threads by one"),
     "depth": (memory.depth, "time of a layer in deep networks"),
     "vanishing": (vanishing.vanishing, "steps whose gradients vanish by steps whose gradients do not"),

@@ -11,8 +11,7 @@
 typedef struct {
     int signal, delta; /* exponents */
     int size_of_signal, size_of_delta; /* of true values: powers of two */
-    int is_zero; /* one of them: the block adds nothing to dW */
-    int has_delta;
+    int has_signal, has_delta; /* without one of them the block adds nothing to dW */
 } block_sizes;
 
 static int blocks_differ(const fg_plan *plan, const int *exponents) {
@@ -24,20 +23,26 @@ static int blocks_differ(const fg_plan *plan, const int *exponents) {
 
 static block_sizes sizes_of(const fg_plan *plan, int l, int64_t block) {
     const double signal = fg_signal_block_square(plan, l, block), delta = fg_delta_block_square(plan, l + 1, block);
-    block_sizes s = {.signal = plan->level[l].signal_exponents[block], .delta = plan->level[l + 1].delta_exponents[block]};
+    block_sizes s = {.signal = plan->level[l].signal_exponents[block],
+                     .delta = plan->level[l + 1].delta_exponents[block]};
     frexp(sqrt(signal), &s.size_of_signal);
     frexp(sqrt(delta), &s.size_of_delta);
     s.size_of_signal += s.signal;
     s.size_of_delta += s.delta;
+    s.has_signal = signal != 0.0;
     s.has_delta = delta != 0.0;
-    s.is_zero = signal == 0.0 || !s.has_delta;
     return s;
 }
 
-/* Whether true values, and their products, are normal numbers with room to spare. */
+static int is_zero(const block_sizes *s) { return !s->has_signal || !s->has_delta; }
+
+/* Whether true values, and their products, are normal numbers with room to spare; of a block that has no products,
+ * whether they are numbers at all. */
 static int fits_as_it_is(const fg_plan *plan, const block_sizes *s) {
     const fg_range *range = &fg_ranges[plan->net->kernels->dtype];
     const int room = range->room_for_addition;
+    if (is_zero(s))
+        return (!s->has_signal || s->size_of_signal <= room) && (!s->has_delta || s->size_of_delta <= room);
     return abs(s->size_of_signal) <= room && abs(s->size_of_delta) <= room &&
            abs(s->size_of_signal + s->size_of_delta) <= range->room_for_product;
 }
@@ -53,7 +58,7 @@ static int product_exponent(const fg_plan *plan, const block_sizes *s) {
 static int products_fit(const fg_plan *plan, int l, int signal, int delta) {
     for (int64_t b = 0; b < fg_blocks(plan); b++) {
         const block_sizes s = sizes_of(plan, l, b);
-        if (!s.is_zero && product_exponent(plan, &s) > signal + delta)
+        if (!is_zero(&s) && product_exponent(plan, &s) > signal + delta)
             return 0;
     }
     return 1;
@@ -69,8 +74,8 @@ static fg_common_exponent find_common(const fg_plan *plan, int l) {
         const block_sizes s = sizes_of(plan, l, b);
         if (s.has_delta && s.delta > largest.bias)
             largest.bias = s.delta;
-        fit &= !s.has_delta || fits_as_it_is(plan, &s);
-        if (s.is_zero)
+        fit &= fits_as_it_is(plan, &s);
+        if (is_zero(&s))
             continue;
         if (product_exponent(plan, &s) > largest.product)
             largest.product = product_exponent(plan, &s);
