@@ -4,11 +4,13 @@ What it lacks is NaN, what it has too much is left out, and the order of its row
 """
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from fastgrad import telemetry
+from fastgrad import _core, telemetry
 from fastgrad._rows import Rows
 from fastgrad.telemetry import RECORD, SCALED, STATISTICS, LayerStats, Record
 
@@ -167,3 +169,38 @@ def test_statistics_of_a_step_are_read_by_their_names(names):
     assert (type(stats), stats.step) == (LayerStats, 7)
     for name in STATISTICS:
         np.testing.assert_array_equal(stats[name], expected(rows, name)[2])
+
+
+IN_ANOTHER_ENGINE = """
+import importlib.machinery, importlib.util, sys
+loader = importlib.machinery.ExtensionFileLoader("fastgrad._core", sys.argv[1])
+spec = importlib.util.spec_from_file_location("fastgrad._core", sys.argv[1], loader=loader)
+core = sys.modules["fastgrad._core"] = importlib.util.module_from_spec(spec)
+loader.exec_module(core)
+core.STATISTICS = {names}
+
+import numpy as np
+from fastgrad.telemetry import RECORD, SCALED, STATISTICS, LayerStats, Record
+assert RECORD == {names} and set(STATISTICS) == set(RECORD) - set(SCALED.values())
+rng = np.random.default_rng(0)
+rows = np.array([rng.integers(-9, 9, (2, 3)) + 0.5 * (name in STATISTICS) for name in RECORD], float).swapaxes(0, 1)
+record = Record(3)
+record.append_chunk(0, rows)
+for name in STATISTICS:
+    scale = rows[:, RECORD.index(SCALED[name])] if name in SCALED else np.zeros((2, 3))
+    np.testing.assert_array_equal(record[name], rows[:, RECORD.index(name)] * 2.0**scale)
+    np.testing.assert_array_equal(getattr(record.at(1), name), record[name][1])
+    np.testing.assert_allclose(record.log10(name), np.log10(abs(record[name])))
+np.testing.assert_array_equal(record.at(0).values, [record[name][0] for name in STATISTICS])
+rows[:, [RECORD.index(name) for name in SCALED.values()]] = 0.0
+for step in rows:
+    np.testing.assert_array_equal(LayerStats(step, 0).values, [step[RECORD.index(name)] for name in STATISTICS])
+print("by name")
+"""
+
+
+@pytest.mark.parametrize("names", [FIRST[::-1], FIRST[14:] + FIRST[:14], (*FIRST[:9], "more", *FIRST[9:], "most")])
+def test_nothing_depends_on_the_number_or_order_of_what_the_engine_measures(names):
+    program = IN_ANOTHER_ENGINE.replace("{names}", repr(names))
+    ended = subprocess.run([sys.executable, "-c", program, _core.__file__], capture_output=True, text=True)
+    assert ended.stdout == "by name\n", ended.stderr
