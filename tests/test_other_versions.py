@@ -152,10 +152,12 @@ def test_an_exponent_that_is_none_is_found_wherever_it_stands(tmp_path):
             telemetry.load(tmp_path / "run.npz")
 
 
-def test_a_record_of_another_version_goes_on_in_this_ones(tmp_path):
-    rows = draw(5, FIRST[3:])
+@pytest.mark.parametrize("names", [FIRST[3:], FIRST])
+def test_a_record_of_another_version_goes_on_in_this_ones(names):
+    rows = draw(5, names)
     more = np.ones((4, len(RECORD), LAYERS))
     record = in_pickle(rows)
+    record.append_chunk(20, more[:0])
     record.append_chunk(20, more)
     assert record.steps.tolist() == [*STEPS, 20]
     np.testing.assert_array_equal(record["act_mean"], [*expected(rows, "act_mean"), np.ones(LAYERS) * 2.0])
