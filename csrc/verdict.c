@@ -115,14 +115,14 @@ static double bound_after_clip(const fg_training *o, double bound) {
     }
 }
 
-/* A norm that is not finite may be that of numbers that are not, which no clip mends. */
+/* Large gradients may not be finite as they are computed, which no clip mends: they are tried, clipped or not. */
 fg_verdict fg_judge_step(const fg_plan *plan, fg_training *training, double loss) {
     const fg_range *b = &fg_ranges[plan->net->kernels->dtype];
     const double bound = bound_of_gradients(plan);
-    training->gradient_bound = isfinite(bound) ? bound_after_clip(training, bound) : bound;
+    training->gradient_bound = bound_after_clip(training, bound);
     if (!isfinite(loss))
         return FG_REFUSE;
-    if (training->gradient_bound <= ldexp(1.0, b->certain_gradient) &&
+    if (bound <= ldexp(1.0, b->certain_gradient) &&
         bound_of_weights(plan->net) <= ldexp(1.0, b->certain_weight) &&
         numbers_are_certain(&training->config.optimizer) && division_is_certain(training, b))
         return FG_APPLY;

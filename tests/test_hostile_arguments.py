@@ -17,7 +17,7 @@ from hostile import HOSTILE, dressed
 from public_calls import CALLS, NOT_CALLED, X, Y, new_world, public_callables, valid_arguments
 
 import fastgrad as fg
-from fastgrad import cli, config, demo
+from fastgrad import _isa, cli, config, demo
 
 
 def state(world):
@@ -31,7 +31,7 @@ def state(world):
         world.record["grad_norm"].tobytes(),
         world.net.predict(X).tobytes(),
         fg.get_num_threads(),
-        config.active_isa(),
+        _isa.active_isa(),
         sorted(os.listdir(".")),
         os.environ.get("FASTGRAD_ISA"),
     )
@@ -235,7 +235,7 @@ def test_hostile_environment(monkeypatch):
         given = bool(text.strip())
         monkeypatch.setattr(os, "environ", {"FASTGRAD_ISA": text})
         with pytest.warns(RuntimeWarning, match="FASTGRAD_ISA: got '") if given else contextlib.nullcontext():
-            assert config._isa_from_environment() == best, label
+            assert _isa.from_environment() == best, label
         monkeypatch.setattr(os, "environ", {"FASTGRAD_NUM_THREADS": text})
         with pytest.raises(ValueError, match="FASTGRAD_NUM_THREADS: got '") if given else contextlib.nullcontext():
             config._threads_from_environment()

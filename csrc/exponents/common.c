@@ -54,9 +54,9 @@ static int product_exponent(const fg_plan *plan, const block_sizes *s) {
     return exponent + (size > room ? size - room : 0);
 }
 
-/* Of blocks that all have these exponents. True values need no such care: the verdict sees to them. */
+/* Of blocks that all have these exponents. */
 static int products_fit(const fg_plan *plan, int l, int signal, int delta) {
-    for (int64_t b = 0; (signal != 0 || delta != 0) && b < fg_blocks(plan); b++) {
+    for (int64_t b = 0; b < fg_blocks(plan); b++) {
         const block_sizes s = sizes_of(plan, l, b);
         if (!is_zero(&s) && product_exponent(plan, &s) > signal + delta)
             return 0;

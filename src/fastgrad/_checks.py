@@ -5,11 +5,11 @@ knows about networks; nothing here repairs a bad value.
 """
 
 import errno
+import inspect
 import math
 import numbers
 import os
 import reprlib
-import sys
 import warnings
 from collections.abc import Callable, Iterable
 from os import PathLike
@@ -53,8 +53,8 @@ def shown(value: object) -> str:
 
 def warn(message: str, category: type[Warning]) -> None:
     """Warn at the line of the caller's own that led here, however deep within the package that is."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fastgrad":
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fastgrad":
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
 

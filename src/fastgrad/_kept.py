@@ -108,11 +108,12 @@ class Kept:
         """
         names, rows, steps = state.pop("names", ()), state.pop("_rows"), state.pop("_steps")
         every, keep, stride = (state.pop(name) for name in ("_every", "_keep", "_stride"))
-        try:
-            statistics = arranged(names, rows.view())
-        except ValueError as error:
-            raise ValueError(f"record: got one of another version: {error}") from None
-        kept = cls(statistics.shape[-1], every, keep)
+        if names != RECORD:
+            try:
+                rows = Rows.holding(arranged(names, rows.view()), keep)
+            except ValueError as error:
+                raise ValueError(f"record: got one of another version: {error}") from None
+        kept = cls(rows.view().shape[-1], every, keep)
         kept.stride = stride
-        kept.hold(steps, Rows.holding(statistics, keep))
+        kept.hold(steps, rows)
         return kept

@@ -36,19 +36,25 @@ class Rows:
     dtype : dtype
     most : int, optional
         Rows beyond which storage does not double.
+    held : array, optional
+        The first rows, which are not copied.
     """
 
-    def __init__(self, shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64, most: int | None = None) -> None:
-        self._storage = np.empty((0, *shape), dtype)
-        self._count = 0
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: npt.DTypeLike = np.float64,
+        most: int | None = None,
+        held: Array | None = None,
+    ) -> None:
+        self._storage = np.empty((0, *shape), dtype) if held is None else held
+        self._count = len(self._storage)
         self._most = most
 
     @classmethod
     def holding(cls, array: Array, most: int | None = None) -> "Rows":
         """Return the rows of an array, which is not copied."""
-        rows = cls(array.shape[1:], array.dtype, most)
-        rows._storage, rows._count = array, len(array)
-        return rows
+        return cls(array.shape[1:], array.dtype, most, array)
 
     def view(self) -> Array:
         """Return the rows, read-only."""

@@ -7,13 +7,12 @@ threads is an error where it was meant for us; OMP_NUM_THREADS was set for other
 """
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TypedDict
 
 from fastgrad import _checks, _core
+from fastgrad._isa import ACTIVE, active_isa, usable_isas
 
 _MOST_THREADS = 256
 _LONGEST_NUMBER = 9  # digits: whatever has more is too large
@@ -27,17 +26,6 @@ class CpuInfo(TypedDict):
     isa: str
     threads: int
     default_threads: int
-
-
-def _isa_from_environment() -> str:
-    known = list(_core.ISAS)
-    given = os.environ.get("FASTGRAD_ISA", "")
-    name = given.strip().lower() or known[-1]
-    if name in known:
-        return name
-    wants = f"one of {', '.join(known)} on this machine; uses {known[-1]}"
-    warnings.warn(f"FASTGRAD_ISA: got {_checks.shown(given)}, wants {wants}", RuntimeWarning, stacklevel=2)
-    return known[-1]
 
 
 def _threads_from_environment() -> None:
@@ -54,20 +42,7 @@ def _threads_from_environment() -> None:
             return
 
 
-_highest = _isa_from_environment()
-_active: ContextVar[str] = ContextVar("fastgrad_isa", default=_highest)
 _threads_from_environment()
-
-
-def active_isa() -> str:
-    """Return the instruction set that new networks and `fastgrad.ops` use here."""
-    return _active.get()
-
-
-def usable_isas() -> list[str]:
-    """Return the instruction sets that may be asked for, the best last."""
-    known = list(_core.ISAS)
-    return known[: known.index(_highest) + 1]
 
 
 @contextmanager
@@ -95,11 +70,11 @@ def force_isa(isa: str) -> Iterator[None]:
     >>> net.isa
     'scalar'
     """
-    token = _active.set(_checks.choice("isa", isa, usable_isas()))
+    token = ACTIVE.set(_checks.choice("isa", isa, usable_isas()))
     try:
         yield
     finally:
-        _active.reset(token)
+        ACTIVE.reset(token)
 
 
 def set_num_threads(n: int) -> None:

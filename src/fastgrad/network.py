@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fastgrad import _checks, config, optim
+from fastgrad import _checks, optim
 from fastgrad._closed import closed
 from fastgrad._first_weights import first_weights
 from fastgrad._inside import HasInside
+from fastgrad._isa import active_isa
 from fastgrad._shape import checked_activations, checked_sizes, count_parameters, one_each, require_parameters, table
 from fastgrad.clip import Clip
 from fastgrad.data import checked_data, checked_pair, warn_of_reach
@@ -106,7 +107,7 @@ class MLP(HasInside[Engine]):
         rules = one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
         require_parameters(self._sizes, self._dtype)
         first = first_weights(rules, self.sizes, self.activations, self.dtype, self.seed)
-        self._inside = Engine(config.active_isa(), self.dtype, self.sizes, self.activations, bias, self.seed)
+        self._inside = Engine(active_isa(), self.dtype, self.sizes, self.activations, bias, self.seed)
         network = self._inside.network
         self._weights = Parameters("weights", list(pairwise(self.sizes)), network)
         self._biases = Parameters("biases", [(width,) for width in self.sizes[1:]] if bias else [], network)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from fastgrad import _checks, _core, losses, optim
 from fastgrad._closed import VALUE, closed
 from fastgrad._core_options import optimizer_options
-from fastgrad.config import active_isa
+from fastgrad._isa import active_isa
 
 Array = npt.NDArray[Any]
 
