@@ -2,6 +2,8 @@
  * Arrays are fenced (check.h), so one byte read or written past an array ends the test. What lies in a row outside the
  * part that a kernel is given is NaN: it must not reach a result, and must still be there afterwards. */
 #include "check.h"
+#include "apply_cases.h"
+#include "column_norm_cases.h"
 #include "loss_cases.h"
 #include "update_cases.h"
 #include "fpenv.h"
@@ -384,41 +386,30 @@ static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, i
     const matrix input =
         random_matrix(k->dtype, is_bias ? 1 : depth, rows, rows, is_bias ? rows : some_stride(rows), -1, 1);
     const matrix delta = random_matrix(k->dtype, depth, columns, padded, some_stride(padded), -1, 1);
-    const matrix weights = random_matrix(k->dtype, rows, columns, padded, padded, -1, 1);
-    const matrix old = new_matrix(k->dtype, rows, columns, padded, padded);
     const matrix gradient = new_matrix(k->dtype, rows, columns, padded, padded);
-    matrix states[FG_MAX_STATES], old_states[FG_MAX_STATES];
+    const parameters unit =
+        random_parameters(updates ? update.kind : FG_OPTIMIZER_sgd, k->dtype, rows, columns, padded);
+    const parameters old = copy_of_parameters(&unit);
     double *const sums = fenced(FG_UPDATE_SUMS * sizeof *sums);
-    const size_t bytes = (size_t)(rows * padded) * real_size(k->dtype);
     fg_prefetch prefetch = some_prefetch(&delta);
-    struct fg_linear_backward_weights_args args = {.rows = rows,
-                                                   .depth = depth,
-                                                   .vecs = vecs,
-                                                   .input = input.data,
-                                                   .input_stride = is_bias ? 0 : input.stride,
-                                                   .delta = delta.data,
-                                                   .delta_stride = delta.stride,
-                                                   .weights = weights.data,
-                                                   .gradient = gradient.data,
-                                                   .update = updates ? &update : NULL,
-                                                   .sums = sums,
-                                                   .measured = (int)random_between(0, 1),
-                                                   .prefetch = &prefetch};
-    memcpy(old.data, weights.data, bytes);
-    for (int j = 0; updates && j < fg_optimizer_states(update.kind); j++) {
-        const int is_mean_square =
-            update.kind == FG_OPTIMIZER_adam ? j == 1 : update.kind != FG_OPTIMIZER_sgd_momentum && j == 0;
-        states[j] = random_matrix(k->dtype, rows, columns, padded, padded, is_mean_square ? 0.5 : -0.5,
-                                  is_mean_square ? 1 : 0.5);
-        old_states[j] = new_matrix(k->dtype, rows, columns, padded, padded);
-        memcpy(old_states[j].data, states[j].data, bytes);
-        args.states[j] = states[j].data;
-    }
+    const struct fg_linear_backward_weights_args args = {
+        .rows = rows,
+        .depth = depth,
+        .vecs = vecs,
+        .input = input.data,
+        .input_stride = is_bias ? 0 : input.stride,
+        .delta = delta.data,
+        .delta_stride = delta.stride,
+        .weights = unit.weights.data,
+        .states = {unit.states[0].data, unit.states[1].data, unit.states[2].data},
+        .gradient = gradient.data,
+        .update = updates ? &update : NULL,
+        .sums = sums,
+        .measured = (int)random_between(0, 1),
+        .prefetch = &prefetch};
     CASE("%s %s backward weights, %d rows x %d, depth %d, optimizer %d", fg_isa_name(k->isa), real_name(k->dtype),
          (int)rows, (int)columns, (int)depth, kind);
-    sums[FG_NORM_OF_GRADIENT] = -1.0;
-    if (updates)
-        check_trial(k, args, &old, old_states);
+    sums[FG_NORM_OF_GRADIENT] = sums[FG_NORM_OF_CLIPPED] = -1.0;
     k->linear_backward_weights(&args);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < columns; c++) {
@@ -429,7 +420,7 @@ static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, i
                         (long double)(depth + 1) * real_epsilon(k->dtype) * (long double)depth);
         }
     check_margins("gradient", &gradient);
-    check_margins("weights", &weights);
+    CHECK(sums[FG_NORM_OF_CLIPPED] == -1.0, "a norm after clipping, where there is none");
     if (!args.measured)
         CHECK(sums[FG_NORM_OF_GRADIENT] == -1.0, "a sum that nobody wants is touched");
     else
@@ -439,9 +430,9 @@ static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, i
         CHECK(sums[FG_LARGEST_GRADIENT] == largest_of(&gradient), "largest gradient %g, wants %g",
               sums[FG_LARGEST_GRADIENT], largest_of(&gradient));
     if (updates)
-        check_update(k, &update, &old, &gradient, &weights, states, old_states, sums);
+        check_update(k, &update, &gradient, &old, &unit, sums);
     else
-        CHECK(memcmp(old.data, weights.data, bytes) == 0, "weights change without an update");
+        check_same_parameters("without an update", &unit, &old);
     take_fences_down();
 }
 
