@@ -11,9 +11,7 @@
 
 static int64_t row_blocks(const fg_layer *layer) { return fg_ceil_div(layer->fan_in, FG_WEIGHT_BLOCK); }
 
-static int64_t stride_of(const fg_plan *plan, const fg_layer *layer) {
-    return layer->vecs * plan->net->kernels->lanes;
-}
+static int64_t stride_of(const fg_plan *plan, const fg_layer *layer) { return layer->vecs * plan->net->kernels->lanes; }
 
 /* Of units' columns in blocks of rows [first, end). */
 static double norm_of_blocks(const fg_plan *plan, int l, const double *norms, int64_t first, int64_t end) {
@@ -104,35 +102,44 @@ static void set_factor(fg_plan *plan, int l, int64_t u, double factor) {
         ((double *)factors)[u] = factor;
 }
 
-/* What of a gradient's exponent is left to be applied after its columns' factors, which hold the rest: a large one meets
- * factors that are as small, but for columns whose entries it does not bring beyond the bound. */
-static int exponent_beside_factors(const fg_plan *plan, int exponent) {
-    const int farthest = fg_ranges[plan->net->kernels->dtype].farthest_raise;
-    if (exponent < -farthest)
-        return exponent;
-    return exponent <= farthest ? 0 : exponent - farthest < farthest / 2 ? exponent - farthest : farthest / 2;
+/* The power of two, as near to 1 as may be, that leaves normal numbers of factors of these sizes when they are divided by
+ * it, or 0 of the smallest. */
+static int exponent_of_factors(const fg_plan *plan, int least, int largest) {
+    const fg_range *range = &fg_ranges[plan->net->kernels->dtype];
+    const int lowest = largest - range->farthest_move, highest = least - range->least_normal;
+    if (lowest > 0 || lowest > highest)
+        return lowest;
+    return highest < 0 ? highest : 0;
 }
 
-/* Each column of W is held to a multiple of the norm of its weights: Brock et al. 2021, arXiv:2102.06171. */
+/* Each column of W is held to a multiple of the norm of its weights: Brock et al. 2021, arXiv:2102.06171. Columns of
+ * zeros need no factor. */
 static void clip_columns(fg_plan *plan, int l, const fg_clip_config *clip) {
-    const fg_store *const store = &plan->store;
+    enum { KEPT = -1 };
+    const int64_t columns = fg_layer_of(plan, l)->fan_out;
+    double *const ratios = plan->store.gradient_norms[l]; /* each takes the place of the norm that it comes from */
     fg_settled *const settled = &plan->store.settled[l];
-    const int exponent = plan->level[l + 1].common.product, beside = exponent_beside_factors(plan, exponent);
-    const int farthest = fg_ranges[plan->net->kernels->dtype].farthest_raise;
-    const int whole = exponent - beside < farthest ? exponent - beside : farthest;
+    const int exponent = plan->level[l + 1].common.product;
+    int least = INT_MAX, largest = INT_MIN, shared;
     fg_squares after = {0};
-    for (int64_t u = 0; u < fg_layer_of(plan, l)->fan_out; u++) {
-        const double norm = norm_of_column(plan, l, store->gradient_norms[l], u);
-        const double weights = norm_of_column(plan, l, store->weight_norms[l], u);
+    for (int64_t u = 0; u < columns; u++) {
+        const double norm = norm_of_column(plan, l, plan->store.gradient_norms[l], u);
+        const double weights = norm_of_column(plan, l, plan->store.weight_norms[l], u);
         const double most = clip->bound * fmax(weights, clip->eps), most_as_stored = ldexp(most, -exponent);
         const int clipped = !(norm <= most_as_stored);
-        set_factor(plan, l, u, clipped ? ldexp(most / norm, -beside) : ldexp(1.0, whole));
+        const int size = clipped ? ilogb(most / norm) : exponent;
         fg_add_square(&after, clipped ? most_as_stored : norm);
         settled->by_column |= clipped;
+        ratios[u] = clipped ? most / norm : norm == 0.0 ? 0.0 : KEPT;
+        least = norm != 0.0 && size < least ? size : least;
+        largest = norm != 0.0 && size > largest ? size : largest;
     }
     if (!settled->by_column)
         return;
-    settled->weights.exponent = beside;
+    shared = exponent_of_factors(plan, least, largest);
+    for (int64_t u = 0; u < columns; u++)
+        set_factor(plan, l, u, ratios[u] == KEPT ? ldexp(1.0, exponent - shared) : ldexp(ratios[u], -shared));
+    settled->weights.exponent = shared;
     settled->clip_factor = fg_norm(&after) / settled->weights_norm.value;
 }
 
@@ -157,8 +164,8 @@ static void measure_layer(fg_plan *plan, int l) {
     const double *norms = plan->store.gradient_norms[l];
     fg_settled *const settled = &plan->store.settled[l];
     settled->weights_norm = (fg_scaled){norm_of_blocks(plan, l, norms, 0, blocks), common.product};
-    settled->bias_norm = (fg_scaled){
-        plan->net->has_bias ? norm_of_blocks(plan, l, norms, blocks, blocks + 1) : 0.0, common.bias};
+    settled->bias_norm =
+        (fg_scaled){plan->net->has_bias ? norm_of_blocks(plan, l, norms, blocks, blocks + 1) : 0.0, common.bias};
 }
 
 static void settle_layer(fg_plan *plan, int l, const fg_clip_config *clip) {
@@ -182,8 +189,7 @@ void fg_settle(const fg_pass *p, fg_member me) {
         return;
     fg_barrier(me.team);
     if (me.thread == 0) {
-        const fg_scaled factor =
-            factor_for(norm_of_layers(plan, 0, plan->net->layers), clip->bound, clip->eps);
+        const fg_scaled factor = factor_for(norm_of_layers(plan, 0, plan->net->layers), clip->bound, clip->eps);
         for (int l = 0; l < plan->net->layers; l++)
             multiply_layer(plan, l, factor);
     }
