@@ -46,7 +46,7 @@
 #include "optimizers.inc.h"
 #include "backward_weights.inc.h"
 #include "loss.inc.h"
-#include "map.inc.h"
+#include "arrays.inc.h"
 
 extern const fg_kernels SYMBOL(kernels);
 const fg_kernels SYMBOL(kernels) = {
