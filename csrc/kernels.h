@@ -175,12 +175,41 @@ struct fg_transpose_panel_args {
     void *out; /* [columns rounded up to lanes][vecs * lanes] */
 };
 
-/* Rows multiplied by 2^exponent, in place. */
+/* Rows multiplied by 2^exponent, in place. Columns may be any number. */
 struct fg_scale_rows_args {
     int64_t rows, columns;
     void *x; /* [rows][stride] */
     int64_t stride;
     int exponent;
+};
+
+/* The size of a number is the power of two that frexp gives. What is 0, or would be flushed, has one less than the
+ * smallest normal number, what is not finite one more than the largest. */
+static inline int fg_size_of_zero(fg_dtype dtype) { return dtype == FG_F32 ? -126 : -1022; }
+static inline int fg_size_of_infinity(fg_dtype dtype) { return dtype == FG_F32 ? 129 : 1025; }
+
+/* Of each row the size of its largest magnitude; a NaN is as large as an infinity. */
+struct fg_row_sizes_args {
+    int64_t rows, columns;
+    const void *x; /* [rows][stride] */
+    int64_t stride;
+    int *sizes; /* [rows] */
+};
+
+/* The sum of squares of a block, in double: one chain of additions, row by row, whatever the instruction set. */
+struct fg_sum_of_squares_args {
+    int64_t rows, columns;
+    const void *x; /* [rows][stride] */
+    int64_t stride;
+    double *sum;
+};
+
+/* Which columns have something other than 0, be it NaN, in a table of numbers that are not negative. */
+struct fg_alive_columns_args {
+    int64_t rows, columns;
+    const void *x; /* [rows][stride] */
+    int64_t stride;
+    int32_t *alive; /* [columns] */
 };
 
 /* Value and gradient of a loss in one pass; the gradient is multiplied by f' of the output layer on the way out. */
@@ -209,6 +238,19 @@ struct fg_activation_args {
     int64_t n;
     const void *z;
     void *a, *derivative;
+};
+
+struct fg_fill_args {
+    int64_t n;
+    double value;
+    void *x;
+};
+
+/* The Euclidean norm, in double, of numbers of any size: see norm.h. */
+struct fg_norm_args {
+    int64_t n;
+    const void *x;
+    double *norm;
 };
 
 /* `count` rounds of independent multiply-adds on every accumulator: the machine's measured peak. */

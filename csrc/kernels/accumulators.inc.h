@@ -83,7 +83,8 @@ static inline double row_total(const row_accumulator *t) {
     return total_of(t->of, LINE / LANES, lane);
 }
 
-/* A block in memory: at most FG_ROW_BLOCK rows of `vecs` vectors, `stride` apart. */
+/* A block in memory: rows of `vecs` vectors, `stride` apart. Where it is summed in working precision it has at most
+ * FG_ROW_BLOCK rows. */
 typedef struct {
     const real *at;
     int64_t stride;
@@ -214,11 +215,16 @@ static void add_squares_apart(fg_squares *s, block_view x) {
     s->large += total_of_lanes(sum.large);
 }
 
+/* Adds a block to the last bit that a double has. */
+static void norm_add_in_full(norm_accumulator *t, block_view x) { add_squares_apart(&t->apart, x); }
+
 static __attribute__((noinline)) void norm_add_doubtful(norm_accumulator *t, vec sum, block_view x) {
     (void)sum;
-    add_squares_apart(&t->apart, x);
+    norm_add_in_full(t, x);
 }
 #else
+static void norm_add_in_full(norm_accumulator *t, block_view x) { accumulate_squares_in_float64(&t->squares, x); }
+
 static inline void norm_add_doubtful(norm_accumulator *t, vec sum, block_view x) {
     accumulate_doubtful_squares(&t->squares, sum, x);
 }

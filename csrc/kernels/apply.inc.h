@@ -18,6 +18,11 @@ static inline void norm_add_rows(norm_accumulator *t, const void *at, int rows, 
     norm_add(t, (block_view){at, vecs * LANES, rows, vecs});
 }
 
+/* What the fused kernel takes of every unit is inlined there; the rest is not worth it. */
+static __attribute__((noinline)) void norm_add_tile(norm_accumulator *t, const vec *tile, int rows, int vecs) {
+    norm_add_rows(t, tile, rows, vecs);
+}
+
 typedef vec increment_function(const update_terms *, vec g, vec w, vec *s);
 
 /* Updates `count` vectors of weights and states from element `at` on; the increments replace the gradients. */
@@ -96,7 +101,7 @@ static __attribute__((noinline)) void apply_tile(const struct fg_apply_gradient_
     if (p->limit > 0.0) {
         limit_tile(tile, count, p->limit);
         if (p->measured)
-            norm_add_rows(&t->clipped, tile, rows, p->vecs);
+            norm_add_tile(&t->clipped, tile, rows, p->vecs);
     }
     if (p->trial) {
         try_update(p, terms, at, count, tile, &t->not_finite);
@@ -104,7 +109,7 @@ static __attribute__((noinline)) void apply_tile(const struct fg_apply_gradient_
     }
     norm_add_rows(&t->weight, (const real *)p->weights + at, rows, p->vecs);
     optimizers[p->update->kind].update(terms, p->weights, p->states, at, count, tile);
-    norm_add_rows(&t->update, tile, rows, p->vecs);
+    norm_add_tile(&t->update, tile, rows, p->vecs);
 }
 
 static inline void store_apply_sums(const struct fg_apply_gradient_args *p, const apply_accumulators *t) {
@@ -117,28 +122,40 @@ static inline void store_apply_sums(const struct fg_apply_gradient_args *p, cons
         p->sums[FG_NORM_OF_CLIPPED] = norm_total(&t->clipped);
 }
 
-static __attribute__((noinline)) void apply_stored_tile(int rows, int vecs, int64_t row,
-                                                        const struct fg_apply_gradient_args *p,
-                                                        const update_terms *terms, apply_accumulators *t) {
-    const int64_t at = row * vecs * LANES;
+/* Reads a tile, and multiplies it by the factors. */
+static inline void load_stored_tile(const struct fg_apply_gradient_args *p, int64_t at, int count, vec *tile) {
     const real *const gradient = (const real *)p->gradient + at, *const factors = p->column_factors;
     const vec factor = v_set1((real)p->factor);
-    vec tile[ACCUMULATORS];
-    for (int i = 0; i < rows * vecs; i++)
+    for (int i = 0; i < count; i++)
         tile[i] = v_load(gradient + i * LANES);
     if (factors)
-        for (int i = 0; i < rows * vecs; i++)
-            tile[i] = tile[i] * v_load(factors + i % vecs * LANES);
+        for (int i = 0; i < count; i++)
+            tile[i] = tile[i] * v_load(factors + i % p->vecs * LANES);
     else if (p->factor != 1.0)
-        for (int i = 0; i < rows * vecs; i++)
+        for (int i = 0; i < count; i++)
             tile[i] = tile[i] * factor;
-    apply_tile(p, terms, at, rows, tile, t);
+}
+
+/* Of the tile that FOR_EACH_TILE comes to with `left` rows left. */
+static inline int height_of_tile(int vecs, int64_t left) {
+    int height = 8;
+    if (left >= TALLEST(vecs))
+        return TALLEST(vecs);
+    while (height > left)
+        height /= 2;
+    return height;
 }
 
 static void apply_gradient(const struct fg_apply_gradient_args *p) {
     const update_terms terms = broadcast_terms(p->update);
     apply_accumulators t;
     clear_apply_accumulators(&t);
-    FOR_EACH_TILE(p->vecs, p->rows, apply_stored_tile, p, &terms, &t);
+    for (int64_t row = 0, height; row < p->rows; row += height) {
+        const int64_t at = row * p->vecs * LANES;
+        vec tile[ACCUMULATORS];
+        height = height_of_tile(p->vecs, p->rows - row);
+        load_stored_tile(p, at, (int)height * p->vecs, tile);
+        apply_tile(p, &terms, at, (int)height, tile, &t);
+    }
     store_apply_sums(p, &t);
 }

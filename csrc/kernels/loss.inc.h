@@ -1,9 +1,5 @@
 /* Losses: value and gradient in one pass over the outputs, the gradient turned into the output layer's delta at once.
  * The value is summed in float64. Targets are read where the caller keeps them, unpadded. */
-static inline int columns_at(const struct fg_loss_args *p, int64_t c) {
-    return p->columns - c < LANES ? (int)(p->columns - c) : LANES;
-}
-
 typedef struct {
     accumulator delta, output_gradient;
 } loss_squares;
@@ -86,7 +82,7 @@ ALWAYS_INLINE void elementwise_loss(terms_function terms, const double steepness
     const real *a = (const real *)p->output.output + row * p->output.stride;
     const real *y = (const real *)p->batch->targets + fg_sample(p->batch, p->first_row + row) * p->columns;
     for (int64_t c = 0; c < p->columns; c += LANES) {
-        const int n = columns_at(p, c);
+        const int n = lanes_left(p->columns, c);
         vec gradient, left, right;
         terms(p, output_at(p, a, c), v_load_n(y + c, n), &gradient, &left, &right);
         accumulate_product(row_at(value, c), v_select(m_first(n), left, v_zero()),
@@ -107,21 +103,21 @@ static double loss_l2_norm(const struct fg_loss_args *p, int64_t row, loss_squar
     row_accumulator sum;
     double length;
     for (int64_t c = 0; c < p->columns; c += LANES) {
-        const int n = columns_at(p, c);
+        const int n = lanes_left(p->columns, c);
         largest = v_max(v_select(m_first(n), v_abs(error_at(p, a, y, c, n)), v_zero()), largest);
     }
     unit = v_set1(v_max_lane(largest));
     unit = v_select(v_lt(v_zero(), unit), unit, v_set1(1));
     row_clear(&sum);
     for (int64_t c = 0; c < p->columns; c += LANES) {
-        const int n = columns_at(p, c);
+        const int n = lanes_left(p->columns, c);
         const vec part = v_select(m_first(n), error_at(p, a, y, c, n) / unit, v_zero());
         accumulate_product(row_at(&sum, c), part, part);
     }
     length = sqrt(row_total(&sum));
     inverse = v_set1((real)(length > 0.0 ? p->scale / length : 0.0));
     for (int64_t c = 0; c < p->columns; c += LANES) {
-        const int n = columns_at(p, c);
+        const int n = lanes_left(p->columns, c);
         store_delta(p, row, c, n, error_at(p, a, y, c, n) / unit * inverse, squares);
     }
     return length * (double)v_max_lane(largest);
@@ -150,7 +146,7 @@ static inline vec targets_at(const softmax_row *s, int64_t c, int n) {
 static void find_largest(const struct fg_loss_args *p, softmax_row *s) {
     vec largest = v_set1(s->z[0]);
     for (int64_t c = 0; c < p->columns; c += LANES)
-        largest = v_max(v_select(m_first(columns_at(p, c)), v_load(s->z + c), largest), largest);
+        largest = v_max(v_select(m_first(lanes_left(p->columns, c)), v_load(s->z + c), largest), largest);
     s->largest = v_max_lane(largest);
     s->top = 0;
     while (s->top < p->columns - 1 && s->z[s->top] != s->largest)
@@ -174,7 +170,7 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, loss
     row_clear(&target_sum);
     row_clear(&distance_sum);
     for (int64_t c = 0; c < p->columns; c += LANES) {
-        const int n = columns_at(p, c);
+        const int n = lanes_left(p->columns, c);
         const vec z = output_at(p, s.z, c), y = targets_at(&s, c, n);
         const vec e = v_exp_nonpositive(true_size(p, z - largest));
         v_store(exponentials + c, e);
@@ -188,7 +184,7 @@ static double loss_cross_entropy(const struct fg_loss_args *p, int64_t row, loss
     inverse = v_set1((real)(1.0 / (1.0 + rest)));
     rest_share = v_set1((real)(rest / (1.0 + rest)));
     for (int64_t c = 0; c < p->columns; c += LANES) {
-        const int n = columns_at(p, c);
+        const int n = lanes_left(p->columns, c);
         const vec y = targets_at(&s, c, n), probability = v_load(exponentials + c) * inverse;
         const vec complement = v_select(column_is(s.top, c), rest_share, v_set1(1) - probability);
         store_delta(p, row, c, n, (probability * (all_targets - y) - y * complement) * v_set1((real)p->scale), squares);

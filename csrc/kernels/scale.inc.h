@@ -9,11 +9,13 @@ enum {
 
 static inline void multiply_by(real *x, int64_t count, double factor) {
     const vec f = v_set1((real)factor);
-    for (int64_t i = 0; i < count; i += LANES)
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES)
         v_store(x + i, v_load(x + i) * f);
+    if (i < count)
+        v_store_n(x + i, v_load_n(x + i, (int)(count - i)) * f, (int)(count - i));
 }
 
-/* count: a multiple of LANES. */
 static __attribute__((noinline)) void multiply_by_power(real *x, int64_t count, int exponent) {
     int left = exponent < EXCEEDS_ALL ? exponent : EXCEEDS_ALL;
     if (exponent <= LEAVES_NOTHING) {

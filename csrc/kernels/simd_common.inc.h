@@ -1,4 +1,4 @@
-/* Vector operations that need nothing of the instruction set beyond its shim: sign and bit work, and the largest lane. */
+/* Vector operations that need nothing of the instruction set beyond its shim: sign and bit work, and work on lanes. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -13,6 +13,9 @@ static inline vec v_abs(vec a) { return v_from_bits(v_bits(a) & ~v_bits(v_sign_b
 static inline vec v_copysign(vec magnitude, vec sign) {
     return v_from_bits(v_bits(v_abs(magnitude)) | (v_bits(sign) & v_bits(v_sign_bit())));
 }
+
+/* How many of n elements lie in the vector from element i on. */
+static inline int lanes_left(int64_t n, int64_t i) { return n - i < LANES ? (int)(n - i) : LANES; }
 
 static inline real v_max_lane(vec a) {
     real lane[LANES], largest;

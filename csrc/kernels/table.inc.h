@@ -49,7 +49,7 @@
 #include "backward_weights.inc.h"
 #include "column_norms.inc.h"
 #include "loss.inc.h"
-#include "map.inc.h"
+#include "arrays.inc.h"
 
 extern const fg_kernels SYMBOL(kernels);
 const fg_kernels SYMBOL(kernels) = {

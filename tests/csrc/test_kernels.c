@@ -2,17 +2,12 @@
  * Arrays are fenced (check.h), so one byte read or written past an array ends the test. What lies in a row outside the
  * part that a kernel is given is NaN: it must not reach a result, and must still be there afterwards. */
 #include "check.h"
+#include "apply_cases.h"
+#include "column_norm_cases.h"
 #include "loss_cases.h"
+#include "row_cases.h"
 #include "update_cases.h"
 #include "fpenv.h"
-
-/* A size of numbers whose squares may leave float32's range, or come near the end of float64's. The last is where the
- * squares of some float32 numbers underflow, and those of their neighbours do not. */
-static double some_magnitude(fg_dtype dtype) {
-    static const double magnitudes[FG_DTYPES][3] = {{1.0, 1e-25, 1e20}, {1.0, 1e-120, 1e120}};
-    const int64_t which = random_between(0, 3);
-    return which < 3 ? magnitudes[dtype][which] : exp2(random_uniform(-62, -42));
-}
 
 static void check_product(const matrix *input, const matrix *weights, const matrix *bias, const matrix *product) {
     const double epsilon = real_epsilon(input->dtype);
@@ -238,36 +233,6 @@ static void scaled_forward_case(const fg_kernels *k, int64_t rows, int vecs) {
     take_fences_down();
 }
 
-static void test_load_rows(const fg_kernels *k) {
-    for (int repeat = 0; repeat < 200; repeat++) {
-        const int64_t rows = random_between(1, 16), columns = random_between(1, 5 * k->lanes),
-                      first_row = random_between(0, 5);
-        const int64_t padded = fg_vecs(columns, k->lanes) * k->lanes, samples = first_row + rows + 7;
-        const double magnitude = some_magnitude(k->dtype);
-        const matrix input = random_matrix(k->dtype, samples, columns, columns, columns, -magnitude, magnitude);
-        const matrix output = new_matrix(k->dtype, rows, columns, padded, some_stride(padded));
-        int64_t *const order = fenced((size_t)samples * sizeof *order);
-        double *const squares = fenced(sizeof *squares);
-        const fg_batch batch = {.first = random_between(0, 7),
-                                .rows = first_row + rows,
-                                .inputs = input.data,
-                                .order = random_between(0, 1) ? order : NULL};
-        const struct fg_load_rows_args args = {rows, columns, first_row, &batch, output.data, output.stride, squares};
-        for (int64_t i = 0; i < samples; i++)
-            order[i] = random_between(0, samples - 1);
-        CASE("%s %s load %d rows x %d", fg_isa_name(k->isa), real_name(k->dtype), (int)rows, (int)columns);
-        k->load_rows(&args);
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t c = 0; c < columns; c++)
-                CHECK(at(&output, r, c) == at(&input, fg_sample(&batch, first_row + r), c), "row %d, column %d", (int)r,
-                      (int)c);
-        check_margins("output", &output);
-        check_close("sum of squares", *squares, sum_of_squares(&output),
-                    sum_tolerance(k->dtype, sum_of_squares(&output)));
-        take_fences_down();
-    }
-}
-
 static void test_linear_forward(const fg_kernels *k) {
     for (int vecs = 1; vecs <= k->panel_vecs; vecs++)
         for (int64_t rows = 1; rows <= FG_ROW_BLOCK; rows++)
@@ -277,41 +242,6 @@ static void test_linear_forward(const fg_kernels *k) {
         for (int64_t rows = 1; rows <= FG_ROW_BLOCK; rows++)
             for (int repeat = 0; repeat < 12; repeat++)
                 scaled_forward_case(k, rows, vecs);
-}
-
-/* Powers of two are exact until they leave the range; then they flush to zero, or to a subnormal number where the
- * processor does not flush, or become infinite. What was not finite
- * before is not finite after. */
-static void test_scale_rows(const fg_kernels *k) {
-    const int farthest = k->dtype == FG_F32 ? 126 : 1022;
-    const long double spacing = k->dtype == FG_F32 ? FLT_TRUE_MIN : DBL_TRUE_MIN;
-    for (int repeat = 0; repeat < 200; repeat++) {
-        const int64_t rows = random_between(1, FG_ROW_BLOCK), columns = k->lanes * random_between(1, 5);
-        const matrix x = random_matrix(k->dtype, rows, columns, columns, some_stride(columns), -1, 1);
-        const matrix before = new_matrix(k->dtype, rows, columns, columns, x.stride);
-        const struct fg_scale_rows_args args = {rows, columns, x.data, x.stride,
-                                                (int)random_between(-40, 40) * 4 * (k->dtype == FG_F32 ? 1 : 16)};
-        real_put(k->dtype, x.data, random_between(0, columns - 1), repeat % 2 ? INFINITY : NAN);
-        memcpy(before.data, x.data, (size_t)(rows * x.stride) * real_size(k->dtype));
-        CASE("%s %s scale %d rows x %d by 2^%d", fg_isa_name(k->isa), real_name(k->dtype), (int)rows, (int)columns,
-             args.exponent);
-        k->scale_rows(&args);
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t c = 0; c < columns; c++) {
-                const double got = at(&x, r, c);
-                const long double exact = ldexpl(at(&before, r, c), args.exponent);
-                if (!isfinite(exact))
-                    CHECK(!isfinite(got), "%Lg becomes %g", exact, got);
-                else if (fabsl(exact) < ldexpl(1, -farthest))
-                    CHECK(got == 0.0 || fabsl(got - exact) <= 2 * spacing, "%Lg becomes %g, wants 0", exact, got);
-                else if (fabsl(exact) >= ldexpl(1, farthest + 2))
-                    CHECK(isinf(got), "%Lg becomes %g, wants infinity", exact, got);
-                else
-                    CHECK(got == (double)exact, "%Lg becomes %g", exact, got);
-            }
-        check_margins("scaled", &x);
-        take_fences_down();
-    }
 }
 
 static void backward_data_case(const fg_kernels *k, int64_t rows, int vecs) {
@@ -384,41 +314,30 @@ static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, i
     const matrix input =
         random_matrix(k->dtype, is_bias ? 1 : depth, rows, rows, is_bias ? rows : some_stride(rows), -1, 1);
     const matrix delta = random_matrix(k->dtype, depth, columns, padded, some_stride(padded), -1, 1);
-    const matrix weights = random_matrix(k->dtype, rows, columns, padded, padded, -1, 1);
-    const matrix old = new_matrix(k->dtype, rows, columns, padded, padded);
     const matrix gradient = new_matrix(k->dtype, rows, columns, padded, padded);
-    matrix states[FG_MAX_STATES], old_states[FG_MAX_STATES];
+    const parameters unit =
+        random_parameters(updates ? update.kind : FG_OPTIMIZER_sgd, k->dtype, rows, columns, padded);
+    const parameters old = copy_of_parameters(&unit);
     double *const sums = fenced(FG_UPDATE_SUMS * sizeof *sums);
-    const size_t bytes = (size_t)(rows * padded) * real_size(k->dtype);
     fg_prefetch prefetch = some_prefetch(&delta);
-    struct fg_linear_backward_weights_args args = {.rows = rows,
-                                                   .depth = depth,
-                                                   .vecs = vecs,
-                                                   .input = input.data,
-                                                   .input_stride = is_bias ? 0 : input.stride,
-                                                   .delta = delta.data,
-                                                   .delta_stride = delta.stride,
-                                                   .weights = weights.data,
-                                                   .gradient = gradient.data,
-                                                   .update = updates ? &update : NULL,
-                                                   .sums = sums,
-                                                   .measured = (int)random_between(0, 1),
-                                                   .prefetch = &prefetch};
-    memcpy(old.data, weights.data, bytes);
-    for (int j = 0; updates && j < fg_optimizer_states(update.kind); j++) {
-        const int is_mean_square =
-            update.kind == FG_OPTIMIZER_adam ? j == 1 : update.kind != FG_OPTIMIZER_sgd_momentum && j == 0;
-        states[j] = random_matrix(k->dtype, rows, columns, padded, padded, is_mean_square ? 0.5 : -0.5,
-                                  is_mean_square ? 1 : 0.5);
-        old_states[j] = new_matrix(k->dtype, rows, columns, padded, padded);
-        memcpy(old_states[j].data, states[j].data, bytes);
-        args.states[j] = states[j].data;
-    }
+    const struct fg_linear_backward_weights_args args = {
+        .rows = rows,
+        .depth = depth,
+        .vecs = vecs,
+        .input = input.data,
+        .input_stride = is_bias ? 0 : input.stride,
+        .delta = delta.data,
+        .delta_stride = delta.stride,
+        .weights = unit.weights.data,
+        .states = {unit.states[0].data, unit.states[1].data, unit.states[2].data},
+        .gradient = gradient.data,
+        .update = updates ? &update : NULL,
+        .sums = sums,
+        .measured = (int)random_between(0, 1),
+        .prefetch = &prefetch};
     CASE("%s %s backward weights, %d rows x %d, depth %d, optimizer %d", fg_isa_name(k->isa), real_name(k->dtype),
          (int)rows, (int)columns, (int)depth, kind);
-    sums[FG_NORM_OF_GRADIENT] = -1.0;
-    if (updates)
-        check_trial(k, args, &old, old_states);
+    sums[FG_NORM_OF_GRADIENT] = sums[FG_NORM_OF_CLIPPED] = -1.0;
     k->linear_backward_weights(&args);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < columns; c++) {
@@ -429,7 +348,7 @@ static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, i
                         (long double)(depth + 1) * real_epsilon(k->dtype) * (long double)depth);
         }
     check_margins("gradient", &gradient);
-    check_margins("weights", &weights);
+    CHECK(sums[FG_NORM_OF_CLIPPED] == -1.0, "a norm after clipping, where there is none");
     if (!args.measured)
         CHECK(sums[FG_NORM_OF_GRADIENT] == -1.0, "a sum that nobody wants is touched");
     else
@@ -439,9 +358,9 @@ static void backward_weights_case(const fg_kernels *k, int64_t rows, int vecs, i
         CHECK(sums[FG_LARGEST_GRADIENT] == largest_of(&gradient), "largest gradient %g, wants %g",
               sums[FG_LARGEST_GRADIENT], largest_of(&gradient));
     if (updates)
-        check_update(k, &update, &old, &gradient, &weights, states, old_states, sums);
+        check_update(k, &update, &gradient, &old, &unit, sums);
     else
-        CHECK(memcmp(old.data, weights.data, bytes) == 0, "weights change without an update");
+        check_same_parameters("without an update", &unit, &old);
     take_fences_down();
 }
 
