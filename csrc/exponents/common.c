@@ -54,9 +54,16 @@ static int product_exponent(const fg_plan *plan, const block_sizes *s) {
     return exponent + (size > room ? size - room : 0);
 }
 
+/* At a glance: a product of squared norms that every dtype has room for. */
+static int certainly_fits(const fg_plan *plan, int l, int64_t block) {
+    return fg_signal_block_square(plan, l, block) * fg_delta_block_square(plan, l + 1, block) <= 0x1p180;
+}
+
 /* Of blocks that all have these exponents. */
 static int products_fit(const fg_plan *plan, int l, int signal, int delta) {
     for (int64_t b = 0; b < fg_blocks(plan); b++) {
+        if (certainly_fits(plan, l, b))
+            continue;
         const block_sizes s = sizes_of(plan, l, b);
         if (!is_zero(&s) && product_exponent(plan, &s) > signal + delta)
             return 0;
