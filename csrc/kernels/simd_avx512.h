@@ -14,8 +14,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define FG_ISA avx512
-#define FG_ISA_ID FG_AVX512
+#define ISA avx512
 #define ACCUMULATORS 24
 #define PANEL_VECS 4
 #define PASS_DEPTH INT64_MAX

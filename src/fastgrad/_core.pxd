@@ -9,7 +9,7 @@ cdef extern from "fastgrad.h" nogil:
         FG_F32
         FG_F64
     ctypedef enum fg_isa:
-        pass
+        FG_ISAS
     ctypedef enum fg_activation:
         FG_ACTIVATIONS
     ctypedef enum fg_loss:
@@ -60,6 +60,8 @@ cdef extern from "fastgrad.h" nogil:
     const char *fg_tensor_name(fg_tensor)
     const char *fg_unary_name(fg_unary)
     const char *fg_isa_name(fg_isa)
+    fg_isa fg_isa_based_on(fg_isa)
+    int fg_isa_supported(fg_isa)
     fg_isa fg_best_isa()
     void fg_cpu_brand(char *brand)
     int fg_default_threads()
