@@ -106,7 +106,8 @@ cdef extern from "fastgrad.h" nogil:
     void fg_map_unary(fg_isa, fg_dtype, fg_unary, int64_t n, const void *x, void *y)
     void fg_map_activation(fg_isa, fg_dtype, fg_activation, int64_t n, const void *z, void *a, void *derivative)
     fg_status fg_op_forward(fg_isa, fg_dtype, fg_activation, int64_t rows, int64_t fan_in, int64_t fan_out,
-                            const void *x, const void *w, const void *b, void *output, void *derivative, double *moments)
+                            const void *x, const void *w, const void *b, void *output, void *derivative,
+                            double *moments)
     fg_status fg_op_backward_data(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out, const void *delta,
                                   const void *w, const void *derivative, void *out, double *norm)
     fg_status fg_op_backward_weights(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out, const void *x,
