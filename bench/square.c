@@ -55,8 +55,8 @@ fg_network *new_network(fg_isa isa, fg_dtype dtype, int layers, int64_t width) {
 }
 
 fg_training *new_training(const fg_network *net, fg_optimizer_kind kind, double lr) {
-    const fg_training_config config = {
-        .optimizer = {.kind = kind, .lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8}, .loss = {FG_LOSS_mse}};
+    const fg_training_config config = {.optimizer = {.kind = kind, .lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
+                                       .loss = {FG_LOSS_mse}};
     fg_training *training;
     require(fg_training_create(&training, net, &config));
     return training;
@@ -84,8 +84,8 @@ int64_t number(const char *text, const char *name, int64_t least, int64_t most) 
 }
 
 fg_isa isa_named(const char *text) {
-    for (int isa = 0; isa <= (int)fg_best_isa(); isa++)
-        if (!strcmp(text, fg_isa_name((fg_isa)isa)))
+    for (int isa = 0; isa < FG_ISAS; isa++)
+        if (fg_isa_supported((fg_isa)isa) && !strcmp(text, fg_isa_name((fg_isa)isa)))
             return (fg_isa)isa;
     fprintf(stderr, "isa: got \"%s\", wants one that this machine has\n", text);
     exit(EXIT_FAILURE);
