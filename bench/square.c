@@ -55,8 +55,8 @@ fg_network *new_network(fg_isa isa, fg_dtype dtype, int layers, int64_t width) {
 }
 
 fg_training *new_training(const fg_network *net, fg_optimizer_kind kind, double lr) {
-    const fg_training_config config = {
-        .optimizer = {.kind = kind, .lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8}, .loss = {FG_LOSS_mse}};
+    const fg_training_config config = {.optimizer = {.kind = kind, .lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
+                                       .loss = {FG_LOSS_mse}};
     fg_training *training;
     require(fg_training_create(&training, net, &config));
     return training;

@@ -19,8 +19,7 @@ static void add_row(fg_culprit *found, int64_t entries, int64_t sample) {
 static void search_level(const fg_plan *plan, const fg_batch *batch, const fg_level *level, void *matrix,
                          fg_culprit *found) {
     for (int64_t r = 0; r < plan->rows; r++)
-        add_row(found, count(plan, fg_element(plan, level, matrix, r, 0), level->columns),
-                fg_sample(batch, r));
+        add_row(found, count(plan, fg_element(plan, level, matrix, r, 0), level->columns), fg_sample(batch, r));
 }
 
 static void search_targets(const fg_plan *plan, const fg_batch *batch, int64_t columns, fg_culprit *found) {

@@ -211,8 +211,9 @@ fg_status fg_op_backward_weights(fg_isa, fg_dtype, int64_t rows, int64_t fan_in,
                                  const void *x /* [rows][fan_in] */, const void *delta /* [rows][fan_out] */,
                                  void *dw /* [fan_in][fan_out] */, void *db /* [fan_out] */,
                                  double norms[2] /* of dw and db */);
-fg_status fg_op_loss(fg_isa, fg_dtype, const fg_loss_config *, int64_t columns, const void *outputs /* [rows][columns] */,
-                     const fg_batch *, void *gradient /* [rows][columns] */, double *value);
+fg_status fg_op_loss(fg_isa, fg_dtype, const fg_loss_config *, int64_t columns,
+                     const void *outputs /* [rows][columns] */, const fg_batch *, void *gradient /* [rows][columns] */,
+                     double *value);
 /* Applies gradient as step number steps + 1; w and the states are replaced. */
 fg_status fg_op_update(fg_isa, fg_dtype, const fg_optimizer_config *, int64_t steps, int64_t rows, int64_t columns,
                        void *w, const void *gradient, void *const *states /* all [rows][columns] */,

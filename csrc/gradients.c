@@ -15,8 +15,7 @@ int fg_clip_waits(fg_clip_kind kind) {
 /* Where a unit's parameters lie in the packed array of its layer. */
 static void *unit_at(const fg_plan *plan, void *packed, const fg_weight_unit *unit) {
     const fg_layer *layer = fg_layer_of(plan, unit->layer);
-    return fg_at(plan->net, packed,
-                 unit->column * layer->depth + unit->first * unit->vecs * plan->net->kernels->lanes);
+    return fg_at(plan->net, packed, unit->column * layer->depth + unit->first * unit->vecs * plan->net->kernels->lanes);
 }
 
 static void *weights_of(const fg_plan *plan, const fg_weight_unit *unit) {

@@ -17,16 +17,16 @@ typedef struct fg_level {
     int64_t forward_panels, backward_panels; /* that its activations, and its deltas, are computed by */
     void *activation; /* [capacity][stride] */
     void *derivative; /* [capacity][stride]: f', until backward has met it */
-    void *delta;      /* [capacity][stride]: dL/dz; in the memory of f' where nothing has to read that later */
+    void *delta; /* [capacity][stride]: dL/dz; in the memory of f' where nothing has to read that later */
 
-    int *signal_exponents;        /* [blocks], of the activations as computed */
+    int *signal_exponents; /* [blocks], of the activations as computed */
     int *preactivation_exponents; /* [blocks] */
-    int *delta_exponents;         /* [blocks], of the deltas as computed */
-    double *forward_sums;         /* [forward_panels][blocks][FG_FORWARD_SUMS]; of the input only its square is known */
-    double *backward_sums;        /* [backward_panels][blocks][FG_BACKWARD_SUMS], as the blocks are stored */
-    void *column_derivatives;     /* [blocks][stride], sums of |f'| over a block's rows */
+    int *delta_exponents; /* [blocks], of the deltas as computed */
+    double *forward_sums; /* [forward_panels][blocks][FG_FORWARD_SUMS]; of the input only its square is known */
+    double *backward_sums; /* [backward_panels][blocks][FG_BACKWARD_SUMS], as the blocks are stored */
+    void *column_derivatives; /* [blocks][stride], sums of |f'| over a block's rows */
 
     fg_common_exponent common; /* of its deltas with the activations of the level below */
-    void *bias_inputs;         /* [capacity], what a bias meets where the inputs are scaled */
+    void *bias_inputs; /* [capacity], what a bias meets where the inputs are scaled */
 } fg_level;
 #endif

@@ -36,29 +36,13 @@ void fg_liveness_count_step(fg_liveness *o) { o->seen += o->seen < o->window; }
 
 enum { CHUNK = 64 };
 
-/* Of n units; the derivatives of a block are whole cache lines, `stride` from those of the next. */
-#define DEFINE_FIND_ALIVE(type)                                                                                        \
-    static void find_alive_##type(const type *derivatives, int64_t stride, int64_t blocks, int n, int32_t *alive) {    \
-        enum { LINE = FG_CACHE_LINE / sizeof(type) };                                                                  \
-        for (int start = 0; start < n; start += LINE) {                                                                \
-            type total[LINE] = {0};                                                                                    \
-            for (int64_t b = 0; b < blocks; b++)                                                                       \
-                for (int i = 0; i < LINE; i++)                                                                         \
-                    total[i] += derivatives[b * stride + start + i];                                                   \
-            for (int i = 0; i < LINE; i++)                                                                             \
-                alive[start + i] = total[i] != 0;                                                                      \
-        }                                                                                                              \
-    }
-DEFINE_FIND_ALIVE(float)
-DEFINE_FIND_ALIVE(double)
-
 static void find_alive(const fg_plan *plan, int l, int64_t first, int n, int32_t *alive) {
-    const int64_t stride = plan->level[l + 1].stride, blocks = fg_blocks(plan);
-    const void *derivatives = fg_column_derivatives(plan, l + 1, 0, first);
-    if (plan->net->kernels->dtype == FG_F32)
-        find_alive_float(derivatives, stride, blocks, n, alive);
-    else
-        find_alive_double(derivatives, stride, blocks, n, alive);
+    const struct fg_alive_columns_args args = {.rows = fg_blocks(plan),
+                                               .columns = n,
+                                               .x = fg_column_derivatives(plan, l + 1, 0, first),
+                                               .stride = plan->level[l + 1].stride,
+                                               .alive = alive};
+    plan->net->kernels->alive_columns(&args);
 }
 
 /* Counts this step, and the units that have been dead for all of `seen` steps. */

@@ -1,7 +1,7 @@
 /* Networks: creation, and the way in and out of their parameters. */
 #include "packing.h"
+#include "fpenv.h"
 #include "layout.h"
-#include "norm.h"
 #include <stdlib.h>
 
 static void carve_network(void *owner, fg_arena *arena) {
@@ -68,10 +68,12 @@ void fg_network_destroy(fg_network *net) {
 }
 
 static double norm_of(const fg_network *net, int64_t n, const void *x) {
-    fg_squares squares = {0};
-    for (int64_t i = 0; i < n; i++)
-        fg_add_square(&squares, net->kernels->dtype == FG_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i]);
-    return fg_norm(&squares);
+    double norm;
+    const struct fg_norm_args args = {.n = n, .x = x, .norm = &norm};
+    const fg_fpenv caller = fg_fpenv_enter();
+    net->kernels->norm(&args);
+    fg_fpenv_leave(caller);
+    return norm;
 }
 
 void fg_network_set_weights(fg_network *net, int l, const void *weights) {

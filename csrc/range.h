@@ -5,8 +5,7 @@
 #include "fastgrad.h"
 
 typedef struct fg_range {
-    /* The format: the exponent of the smallest normal number; the exponent field of what is not finite. */
-    int least_normal, not_finite;
+    int least_normal; /* the exponent of the smallest normal number */
     /* Moves of a signal: the farthest whose power of two, and half its inverse, are normal; the farthest that f' of the
      * outputs is raised by; how far from 1 a level may be stored to suit the weights that it meets next. */
     int farthest_move, farthest_raise, farthest_aim;
@@ -23,7 +22,6 @@ typedef struct fg_range {
 
 static const fg_range fg_ranges[FG_DTYPES] = {
     [FG_F32] = {.least_normal = -126,
-                .not_finite = 0xff,
                 .farthest_move = 96,
                 .farthest_raise = 120,
                 .farthest_aim = 64,
@@ -36,7 +34,6 @@ static const fg_range fg_ranges[FG_DTYPES] = {
                 .certain_centered_eps = -50,
                 .certain_quotient = 60},
     [FG_F64] = {.least_normal = -1022,
-                .not_finite = 0x7ff,
                 .farthest_move = 960,
                 .farthest_raise = 1000,
                 .farthest_aim = 448,

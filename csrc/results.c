@@ -2,43 +2,26 @@
 #include "exponents/exponents.h"
 #include "fpenv.h"
 #include "packing.h"
-#include "range.h"
 #include "results.h"
 #include "statistics.h"
 #include <math.h>
 #include <string.h>
-
-#define DEFINE_MULTIPLY(type)                                                                                          \
-    static void multiply_##type(int64_t n, type *x, double factor) {                                                   \
-        for (int64_t i = 0; i < n; i++)                                                                                \
-            x[i] *= (type)factor;                                                                                      \
-    }
-DEFINE_MULTIPLY(float)
-DEFINE_MULTIPLY(double)
-
-/* By factors that are normal numbers. */
-static void multiply_by_power(fg_dtype dtype, int64_t n, void *x, int exponent) {
-    const int farthest = -fg_ranges[dtype].least_normal;
-    for (int round = 0; exponent && round < 4; round++) {
-        const int step = exponent > farthest ? farthest : exponent < -farthest ? -farthest : exponent;
-        if (dtype == FG_F32)
-            multiply_float(n, x, ldexp(1.0, step));
-        else
-            multiply_double(n, x, ldexp(1.0, step));
-        exponent -= step;
-    }
-}
 
 /* Copies a block of a matrix of a level, stored times 2^exponent, to a plain matrix. */
 static void copy_block(const fg_plan *plan, const fg_level *level, void *matrix, int64_t block, int exponent,
                        void *out) {
     const fg_network *net = plan->net;
     const int64_t first = block * FG_ROW_BLOCK, columns = level->columns;
+    const struct fg_scale_rows_args to_true_size = {.rows = fg_rows_in_block(plan, block),
+                                                    .columns = columns,
+                                                    .x = fg_at(net, out, first * columns),
+                                                    .stride = columns,
+                                                    .exponent = exponent};
     for (int64_t r = first; r < first + fg_rows_in_block(plan, block); r++)
         memcpy(fg_at(net, out, r * columns), fg_element(plan, level, matrix, r, 0),
                (size_t)columns * net->element_size);
-    multiply_by_power(net->kernels->dtype, fg_rows_in_block(plan, block) * columns, fg_at(net, out, first * columns),
-                      exponent);
+    if (exponent)
+        net->kernels->scale_rows(&to_true_size);
 }
 
 /* Level 0 is no layer's delta, the last level no layer's input: they have no common exponents. */

@@ -82,7 +82,8 @@ static weight_norms norms_of_weights(const fg_plan *plan, int l) {
         fg_add_square(&weight, unit->sums[FG_NORM_OF_WEIGHT]);
         fg_add_square(&update, unit->sums[FG_NORM_OF_UPDATE]);
     }
-    return (weight_norms){fg_norm(&gradient), fg_norm(&clipped), fg_norm(&bias_gradient), fg_norm(&weight), fg_norm(&update)};
+    return (weight_norms){fg_norm(&gradient), fg_norm(&clipped), fg_norm(&bias_gradient), fg_norm(&weight),
+                          fg_norm(&update)};
 }
 
 static level_units backward_units(const fg_plan *plan, int l, const int *exponents) {
@@ -177,7 +178,8 @@ static double clip_factor(const fg_plan *plan, const fg_training *training, int 
     switch (training ? training->config.clip.kind : FG_CLIP_none) {
     case FG_CLIP_none: return 1.0;
     case FG_CLIP_value:
-        return at_exponent(largest, 0) <= training->config.clip.bound ? 1.0 : at_exponent(after, exponent) / w->gradient;
+        return at_exponent(largest, 0) <= training->config.clip.bound ? 1.0
+                                                                      : at_exponent(after, exponent) / w->gradient;
     default: return plan->store.settled[l].clip_factor;
     }
 }

@@ -276,8 +276,7 @@ void fg_plan_loss(fg_plan *plan, const fg_batch *batch, const fg_loss_config *lo
 void fg_plan_backward(fg_plan *plan, const void *output_gradient) {
     const fg_batch batch = {.rows = plan->rows, .targets = output_gradient};
     const fg_loss_config inner_product = {FG_LOSS_inner_product};
-    fg_pass p = {
-        .plan = plan, .batch = &batch, .loss = &inner_product, .extent = FG_ALL_GRADIENTS, .measured = 1};
+    fg_pass p = {.plan = plan, .batch = &batch, .loss = &inner_product, .extent = FG_ALL_GRADIENTS, .measured = 1};
     const fg_fpenv caller = fg_fpenv_enter();
     execute(&p, plan->rows);
     fg_fpenv_leave(caller);

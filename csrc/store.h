@@ -13,17 +13,17 @@ typedef struct fg_scaled {
 /* What settling has made of a layer's gradients, settle.c. */
 typedef struct fg_settled {
     fg_scaled weights_norm, bias_norm; /* before clipping */
-    fg_scaled weights, bias;           /* what they are to be multiplied by, their own exponents included */
-    double clip_factor;                /* norm of dL/dW after clipping over its norm before; 1 where that is 0 */
-    int by_column;                     /* whether each column of W has a factor of its own */
+    fg_scaled weights, bias; /* what they are to be multiplied by, their own exponents included */
+    double clip_factor; /* norm of dL/dW after clipping over its norm before; 1 where that is 0 */
+    int by_column; /* whether each column of W has a factor of its own */
 } fg_settled;
 
 typedef struct fg_store {
-    void **gradients;        /* [layers]: each like the layer's weights, times 2^-exponent: level.h; NULL: not there */
+    void **gradients; /* [layers]: each like the layer's weights, times 2^-exponent: level.h; NULL: not there */
     double **gradient_norms; /* [layers]: each [row blocks of W + 1][fan_out], of a unit's columns, the bias last */
-    double **weight_norms;   /* likewise, of the weights */
-    void **column_factors;   /* [layers]: each [vecs * lanes] */
-    fg_settled *settled;     /* [layers] */
+    double **weight_norms; /* likewise, of the weights */
+    void **column_factors; /* [layers]: each [vecs * lanes] */
+    fg_settled *settled; /* [layers] */
     fg_arena arena;
 } fg_store;
 #endif

@@ -122,8 +122,7 @@ fg_verdict fg_judge_step(const fg_plan *plan, fg_training *training, double loss
     training->gradient_bound = bound_after_clip(training, bound);
     if (!isfinite(loss))
         return FG_REFUSE;
-    if (bound <= ldexp(1.0, b->certain_gradient) &&
-        bound_of_weights(plan->net) <= ldexp(1.0, b->certain_weight) &&
+    if (bound <= ldexp(1.0, b->certain_gradient) && bound_of_weights(plan->net) <= ldexp(1.0, b->certain_weight) &&
         numbers_are_certain(&training->config.optimizer) && division_is_certain(training, b))
         return FG_APPLY;
     return FG_SETTLE;

@@ -310,10 +310,10 @@ class TwoAtATime:
     def __setattr__(self, name, value):
         setattr(self.plan, name, value)
 
-    def steps(self, X, y, order, batch_size, loss, state, liveness, losses, statistics, first, flat):
+    def steps(self, X, y, order, batch_size, training, losses, statistics, first, flat):
         most = min(first + 2, len(losses))
         kept = losses[:most], None if statistics is None else statistics[:most]
-        return self.plan.steps(X, y, order[: most * batch_size], batch_size, loss, state, liveness, *kept, first, flat)
+        return self.plan.steps(X, y, order[: most * batch_size], batch_size, training, *kept, first, flat)
 
 
 SIGNALS_ARE_HEARD_AFTER = {dis.opmap.get(name) for name in ("CALL", "CALL_FUNCTION_EX", "JUMP_BACKWARD", "RESUME")}

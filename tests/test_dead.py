@@ -153,10 +153,10 @@ def test_gradients_count_the_units_that_are_dead_in_their_batch():
 def test_a_liveness_is_of_one_network_and_of_some_steps():
     net, batches, _ = networks_of_alternating_life([3, 21, 5, 2], 7)
     with pytest.raises(ValueError, match="window: got 0, wants at least 1"):
-        _core.Liveness(inside(net).network, 0)
+        fg.Trainer(net, "mse")._task._training.watch(0)
     other = fg.Trainer(fg.MLP([3, 21, 5, 2]), "mse")
     trainer = fg.Trainer(net, "mse")
-    trainer._task._liveness = other._task._liveness
-    with pytest.raises(ValueError, match="liveness: belongs to another network"):
+    trainer._task._training = other._task._training
+    with pytest.raises(ValueError, match="training: belongs to another network"):
         trainer.step(batches[0], np.zeros((7, 2)))
     assert trainer.steps == 0

@@ -25,7 +25,7 @@ static int largest_target(const fg_plan *plan, const fg_batch *batch, int64_t bl
     int largest = INT_MIN;
     for (int64_t r = 0; r < fg_rows_in_block(plan, block); r++) {
         const int64_t sample = fg_sample(batch, block * FG_ROW_BLOCK + r);
-        const int size = fg_largest_size(plan, columns, fg_at(plan->net, batch->targets, sample * columns));
+        const int size = fg_largest_size(plan, 1, columns, fg_at(plan->net, batch->targets, sample * columns), columns);
         largest = size > largest ? size : largest;
     }
     return largest;

@@ -54,9 +54,16 @@ static int product_exponent(const fg_plan *plan, const block_sizes *s) {
     return exponent + (size > room ? size - room : 0);
 }
 
+/* At a glance: a product of squared norms that every dtype has room for. */
+static int certainly_fits(const fg_plan *plan, int l, int64_t block) {
+    return fg_signal_block_square(plan, l, block) * fg_delta_block_square(plan, l + 1, block) <= 0x1p180;
+}
+
 /* Of blocks that all have these exponents. */
 static int products_fit(const fg_plan *plan, int l, int signal, int delta) {
     for (int64_t b = 0; b < fg_blocks(plan); b++) {
+        if (certainly_fits(plan, l, b))
+            continue;
         const block_sizes s = sizes_of(plan, l, b);
         if (!is_zero(&s) && product_exponent(plan, &s) > signal + delta)
             return 0;
@@ -105,13 +112,10 @@ int fg_delta_shift(const fg_plan *plan, int l, int64_t block, fg_common_exponent
 
 static void fill_bias_inputs(fg_plan *plan, int l, int64_t block, fg_common_exponent to) {
     fg_level *const above = &plan->level[l + 1];
-    const double power = ldexp(1.0, above->delta_exponents[block] - to.bias);
-    const int64_t first = block * FG_ROW_BLOCK;
-    for (int64_t r = first; r < first + fg_rows_in_block(plan, block); r++)
-        if (plan->net->kernels->dtype == FG_F32)
-            ((float *)above->bias_inputs)[r] = (float)power;
-        else
-            ((double *)above->bias_inputs)[r] = power;
+    const struct fg_fill_args args = {.n = fg_rows_in_block(plan, block),
+                                      .value = ldexp(1.0, above->delta_exponents[block] - to.bias),
+                                      .x = fg_at(plan->net, above->bias_inputs, block * FG_ROW_BLOCK)};
+    plan->net->kernels->fill(&args);
 }
 
 fg_common_exponent fg_bring_together(fg_plan *plan, int l, fg_share share) {

@@ -29,8 +29,9 @@ int fg_gain_of(const fg_layer *, int64_t components);
 /* Where a level is best stored, as a power of two: near 1, but between what is met now and what comes out where the
  * weights that it meets next shrink or raise it by far. */
 int fg_aim_beside(const fg_plan *, int next_gain);
-/* The power of two of the largest of n magnitudes; INT_MIN where all are 0. */
-int fg_largest_size(const fg_plan *, int64_t n, const void *x);
+/* The power of two of the largest magnitude of up to FG_ROW_BLOCK rows; INT_MIN where all are 0, that of 1 where one is
+ * not finite. */
+int fg_largest_size(const fg_plan *, int64_t rows, int64_t columns, const void *x /* [rows][stride] */, int64_t stride);
 /* The smallest exponent, 0 at most, at which a value of about 2^size still leaves room for what it is added to. */
 int fg_least_beside(const fg_plan *, int size);
 /* Multiplies a block of a level's matrix by 2^exponent. */

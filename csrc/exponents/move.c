@@ -52,37 +52,28 @@ void fg_scale_block(fg_plan *plan, fg_level *level, void *matrix, int64_t block,
         plan->net->kernels->scale_rows(&args);
 }
 
-/* An element of an array of the network's dtype. */
-static double value_at(const fg_plan *plan, const void *x, int64_t i) {
-    return plan->net->kernels->dtype == FG_F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
-}
-
 /* Beyond a level's columns inference keeps what another level has left. */
 static double squares_of_block(const fg_plan *plan, const fg_level *level, void *matrix, int64_t block) {
-    double total = 0.0;
-    for (int64_t r = 0; r < fg_rows_in_block(plan, block); r++) {
-        const void *row = fg_element(plan, level, matrix, block * FG_ROW_BLOCK + r, 0);
-        for (int64_t i = 0; i < level->columns; i++)
-            total += value_at(plan, row, i) * value_at(plan, row, i);
-    }
+    double total;
+    const struct fg_sum_of_squares_args args = {.rows = fg_rows_in_block(plan, block),
+                                                .columns = level->columns,
+                                                .x = fg_element(plan, level, matrix, block * FG_ROW_BLOCK, 0),
+                                                .stride = level->stride,
+                                                .sum = &total};
+    plan->net->kernels->sum_of_squares(&args);
     return total;
 }
 
-int fg_largest_size(const fg_plan *plan, int64_t n, const void *x) {
-    double largest = 0.0;
-    for (int64_t i = 0; i < n; i++)
-        largest = fmax(largest, fabs(value_at(plan, x, i)));
-    return largest > 0.0 ? fg_size_of(largest) : INT_MIN;
-}
-
-static int largest_size_of_block(const fg_plan *plan, const fg_level *level, void *matrix, int64_t block) {
-    int largest = INT_MIN;
-    for (int64_t r = 0; r < fg_rows_in_block(plan, block); r++) {
-        const void *row = fg_element(plan, level, matrix, block * FG_ROW_BLOCK + r, 0);
-        const int size = fg_largest_size(plan, level->columns, row);
-        largest = size > largest ? size : largest;
-    }
-    return largest;
+int fg_largest_size(const fg_plan *plan, int64_t rows, int64_t columns, const void *x, int64_t stride) {
+    const fg_dtype dtype = plan->net->kernels->dtype;
+    int sizes[FG_ROW_BLOCK], largest = fg_size_of_zero(dtype);
+    const struct fg_row_sizes_args args = {rows, columns, x, stride, sizes};
+    plan->net->kernels->row_sizes(&args);
+    for (int64_t r = 0; r < rows; r++)
+        largest = sizes[r] > largest ? sizes[r] : largest;
+    if (largest == fg_size_of_zero(dtype))
+        return INT_MIN;
+    return largest == fg_size_of_infinity(dtype) ? 0 : largest;
 }
 
 /* Where squares have left the range of double, the largest entry says how far that is. */
@@ -90,7 +81,8 @@ int fg_center_block(fg_plan *plan, fg_level *level, void *matrix, int64_t block,
     const int in_range = *square > 0x1p-900 && *square < 0x1p900;
     int size = fg_size_of_root(*square), move;
     if (!in_range && !isnan(*square))
-        size = largest_size_of_block(plan, level, matrix, block);
+        size = fg_largest_size(plan, fg_rows_in_block(plan, block), level->columns,
+                               fg_element(plan, level, matrix, block * FG_ROW_BLOCK, 0), level->stride);
     move = size == INT_MIN ? 0 : fg_move_for(plan, size - aim);
     fg_scale_block(plan, level, matrix, block, move);
     if (in_range)

@@ -142,8 +142,8 @@ struct fg_derivative fg_derivative_of(const fg_plan *plan, int l, int64_t row, i
 }
 
 /* The blocks of a part through the transposed panel that args describe. */
-static void backward_panel(fg_plan *plan, int level, fg_share part, int64_t panel, int64_t column,
-                           const int *moves, struct fg_linear_backward_data_args *args) {
+static void backward_panel(fg_plan *plan, int level, fg_share part, int64_t panel, int64_t column, const int *moves,
+                           struct fg_linear_backward_data_args *args) {
     const fg_level *const below = &plan->level[level], *const above = &plan->level[level + 1];
     for (int64_t b = part.first_block; b < part.first_block + part.blocks; b++) {
         const int64_t row = b * FG_ROW_BLOCK;

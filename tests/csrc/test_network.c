@@ -56,7 +56,8 @@ static void check_derivative(fg_network *net, fg_plan *plan, const fg_batch *bat
 }
 
 static void check_gradients(fg_network *net, const shape *s, const fg_batch *batch, fg_loss loss, int64_t rows) {
-    fg_plan *const plan = new_plan(net, rows, FG_KEEPS_GRADIENTS), *const probe = new_plan(net, rows + 3, FG_KEEPS_LEVELS);
+    fg_plan *const plan = new_plan(net, rows, FG_KEEPS_GRADIENTS), *const probe =
+                                                                       new_plan(net, rows + 3, FG_KEEPS_LEVELS);
     double value, again;
     fg_plan_gradients(plan, batch, &(const fg_loss_config){loss}, &value);
     fg_plan_loss(probe, batch, &(const fg_loss_config){loss}, &again);
@@ -161,8 +162,7 @@ static uint64_t train(const training_set *t, int threads, fg_schedule schedule, 
         if (threads == CHANGING_THREADS)
             fg_set_threads(1 + 3 * step);
         fesetround(callers_rounding);
-        CHECK(step_on(plan, &batch, FG_LOSS_mse, adam, &loss, statistics) == FG_OK, "step %d diverges",
-              step);
+        CHECK(step_on(plan, &batch, FG_LOSS_mse, adam, &loss, statistics) == FG_OK, "step %d diverges", step);
         fesetround(FE_TONEAREST);
         sum = digest(sum, &loss, sizeof loss);
         sum = digest(sum, statistics, sizeof statistics);
@@ -181,9 +181,10 @@ static void test_same_bits(fg_isa isa, fg_dtype dtype) {
     const uint64_t want = train(&t, 1, FG_BATCH_SLICED, FG_KEEPS_LEVELS);
     CASE("%s %s same bits", fg_isa_name(isa), real_name(dtype));
     for (int threads = 1; threads <= 8; threads++) {
-        CHECK(train(&t, threads, FG_BATCH_SLICED, FG_KEEPS_LEVELS) == want, "batch-sliced on %d threads differs", threads);
-        CHECK(train(&t, threads, FG_LAYER_SYNCHRONOUS, FG_KEEPS_LEVELS) == want, "layer-synchronous on %d threads differs",
+        CHECK(train(&t, threads, FG_BATCH_SLICED, FG_KEEPS_LEVELS) == want, "batch-sliced on %d threads differs",
               threads);
+        CHECK(train(&t, threads, FG_LAYER_SYNCHRONOUS, FG_KEEPS_LEVELS) == want,
+              "layer-synchronous on %d threads differs", threads);
     }
     CHECK(train(&t, CHANGING_THREADS, FG_LAYER_SYNCHRONOUS, FG_KEEPS_LEVELS) == want,
           "changing the number of threads changes bits");

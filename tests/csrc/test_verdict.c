@@ -273,8 +273,7 @@ static void test_certain_options(fg_isa isa, fg_dtype dtype) {
                              : chance(0.5)    ? calm
                                               : draw_gradient(dtype == FG_F32 ? 26 : 190);
             if (rig_step(r, 1, chance(0.5) ? 1 : 0, y) != FG_OK) {
-                CHECK(fg_judge_step(r.plan, r.training, 0) == FG_SETTLE || step == tried_at,
-                      "refused, and certain");
+                CHECK(fg_judge_step(r.plan, r.training, 0) == FG_SETTLE || step == tried_at, "refused, and certain");
                 break;
             }
             if (tried_at < 0 && r.net->layer[0].weight_bound < 0x1p39 && r.net->layer[1].weight_bound < 0x1p39 &&
@@ -312,8 +311,7 @@ static void test_ordinary_steps_are_certain(fg_isa isa, fg_dtype dtype, fg_optim
     CASE("%s %s %s ordinary steps, lr %g decay %g momentum %g betas %g %g eps %g", fg_isa_name(isa), real_name(dtype),
          fg_optimizer_name(c.kind), c.lr, c.weight_decay, c.momentum, c.beta1, c.beta2, c.eps);
     for (int step = 0; step < 5; step++) {
-        CHECK(step_on(r.plan, &batch, FG_LOSS_mse, r.training, &loss, NULL) == FG_OK, "step %d is refused",
-              step);
+        CHECK(step_on(r.plan, &batch, FG_LOSS_mse, r.training, &loss, NULL) == FG_OK, "step %d is refused", step);
         CHECK(fg_judge_step(r.plan, r.training, loss) == FG_APPLY, "step %d needs a trial", step + 1);
     }
     CHECK(fg_training_steps(r.training) == 5, "five steps are not counted");
@@ -362,14 +360,12 @@ static void test_refusal_by_threads(fg_isa isa, int threads, int64_t width) {
     const uint64_t before = digest_everything(r.training);
     for (int i = 0; i < 6; i++) {
         y[i] = i % 2 ? INFINITY : 3e38f;
-        CHECK(step_on(r.plan, &batch, FG_LOSS_mse, r.training, &loss, NULL) == FG_ERR_DIVERGED,
-              "a target of %g", y[i]);
+        CHECK(step_on(r.plan, &batch, FG_LOSS_mse, r.training, &loss, NULL) == FG_ERR_DIVERGED, "a target of %g", y[i]);
         CHECK(digest_everything(r.training) == before, "a refused step changes something");
         CHECK(isfinite(loss) == (i % 2 == 0), "a target of %g: loss %g", y[i], loss);
         y[i] = 0;
     }
-    CHECK(step_on(r.plan, &batch, FG_LOSS_mse, r.training, &loss, NULL) == FG_OK,
-          "no step after refused ones");
+    CHECK(step_on(r.plan, &batch, FG_LOSS_mse, r.training, &loss, NULL) == FG_OK, "no step after refused ones");
     free(x), free(y);
     destroy_rig(r);
     fg_set_threads(1);
