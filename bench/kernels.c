@@ -20,7 +20,7 @@ enum { LEAST_ROUNDS = 3, MOST_ROUNDS = 999 };
 static const double TURN_SECONDS = 2e-3;
 
 typedef struct {
-    int layers, first_isa, last_isa;
+    int layers, only_isa; /* -1: all */
     int64_t batch;
     double seconds; /* for each width, instruction set and dtype */
 } options;
@@ -162,18 +162,22 @@ static void print_heading(const options *o, fg_isa isa, fg_dtype dtype) {
 }
 
 static options parse(int argc, char **argv) {
-    options o = {.layers = 2, .batch = 256, .seconds = 0.3, .last_isa = (int)fg_best_isa()};
+    options o = {.layers = 2, .batch = 256, .seconds = 0.3, .only_isa = -1};
     for (int option; (option = getopt(argc, argv, "b:l:i:t:")) != -1;)
         switch (option) {
         case 'b': o.batch = number(optarg, "batch", 1, 1 << 20); break;
         case 'l': o.layers = (int)number(optarg, "layers", 2, 10000); break;
-        case 'i': o.first_isa = o.last_isa = (int)isa_named(optarg); break;
+        case 'i': o.only_isa = (int)isa_named(optarg); break;
         case 't': o.seconds = 1e-3 * (double)number(optarg, "milliseconds", 0, 1000000); break;
         default:
             fprintf(stderr, "usage: %s [-b batch] [-l layers] [-i isa] [-t milliseconds] [width ...]\n", argv[0]);
             exit(EXIT_FAILURE);
         }
     return o;
+}
+
+static int is_wanted(const options *o, fg_isa isa) {
+    return fg_isa_supported(isa) && (o->only_isa < 0 || o->only_isa == (int)isa);
 }
 
 int main(int argc, char **argv) {
@@ -189,8 +193,8 @@ int main(int argc, char **argv) {
     printf("%s; %s\n", *brand ? brand : "unknown processor", COMPILER);
     fg_set_threads(1);
     fg_fpenv_enter();
-    for (int isa = o.last_isa; isa >= o.first_isa; isa--)
-        for (int dtype = 0; dtype < FG_DTYPES; dtype++) {
+    for (int isa = FG_ISAS - 1; isa >= 0; isa--)
+        for (int dtype = 0; is_wanted(&o, (fg_isa)isa) && dtype < FG_DTYPES; dtype++) {
             print_heading(&o, (fg_isa)isa, (fg_dtype)dtype);
             for (int w = 0; w < count; w++) {
                 subject s = new_subject(&o, (fg_isa)isa, (fg_dtype)dtype, widths[w]);

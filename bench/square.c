@@ -84,8 +84,8 @@ int64_t number(const char *text, const char *name, int64_t least, int64_t most) 
 }
 
 fg_isa isa_named(const char *text) {
-    for (int isa = 0; isa <= (int)fg_best_isa(); isa++)
-        if (!strcmp(text, fg_isa_name((fg_isa)isa)))
+    for (int isa = 0; isa < FG_ISAS; isa++)
+        if (fg_isa_supported((fg_isa)isa) && !strcmp(text, fg_isa_name((fg_isa)isa)))
             return (fg_isa)isa;
     fprintf(stderr, "isa: got \"%s\", wants one that this machine has\n", text);
     exit(EXIT_FAILURE);

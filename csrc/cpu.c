@@ -2,29 +2,35 @@
 #include "fastgrad.h"
 #include <string.h>
 
+static int has_scalar(void) { return 1; }
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-static uint64_t saved_registers(void) {
+enum { XMM_YMM = 0x6, XMM_YMM_ZMM_OPMASK = 0xE6 };
+
+static int system_saves(uint64_t registers) {
     uint32_t low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return (uint64_t)high << 32 | low;
+    return (((uint64_t)high << 32 | low) & registers) == registers;
 }
 
-fg_isa fg_best_isa(void) {
-    enum { XMM_YMM = 0x6, XMM_YMM_ZMM_OPMASK = 0xE6 };
-    const uint32_t avx512_f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+/* EBX of leaf 7: what came with and after AVX2. */
+static uint32_t later_features(void) {
     uint32_t a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d))
-        return FG_SCALAR;
-    const int os_saves = c >> 27 & 1, fma = c >> 12 & 1;
-    if (!os_saves || !fma || (saved_registers() & XMM_YMM) != XMM_YMM || !__get_cpuid_count(7, 0, &a, &b, &c, &d))
-        return FG_SCALAR;
-    if (!(b >> 5 & 1))
-        return FG_SCALAR;
-    if ((b & avx512_f_dq_bw_vl) == avx512_f_dq_bw_vl && (saved_registers() & XMM_YMM_ZMM_OPMASK) == XMM_YMM_ZMM_OPMASK)
-        return FG_AVX512;
-    return FG_AVX2;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) ? b : 0;
+}
+
+static int has_avx2(void) {
+    const uint32_t fma_osxsave = 1u << 12 | 1u << 27, avx2 = 1u << 5;
+    uint32_t a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & fma_osxsave) == fma_osxsave && system_saves(XMM_YMM) &&
+           (later_features() & avx2);
+}
+
+static int has_avx512(void) {
+    const uint32_t f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    return (later_features() & f_dq_bw_vl) == f_dq_bw_vl && system_saves(XMM_YMM_ZMM_OPMASK);
 }
 
 void fg_cpu_brand(char brand[49]) {
@@ -38,6 +44,24 @@ void fg_cpu_brand(char brand[49]) {
     memcpy(brand, words, 48);
 }
 #else
-fg_isa fg_best_isa(void) { return FG_SCALAR; }
 void fg_cpu_brand(char brand[49]) { memset(brand, 0, 49); }
 #endif
+
+/* What an instruction set is based on is asked first: only a processor that has it is asked for more. */
+int fg_isa_supported(fg_isa isa) {
+    static int (*const has[FG_ISAS])(void) = {
+#define FG_ISA(name, based_on) [FG_ISA_##name] = has_##name,
+#include "isas.def"
+#undef FG_ISA
+    };
+    const fg_isa base = fg_isa_based_on(isa);
+    return (base == isa || fg_isa_supported(base)) && has[isa]();
+}
+
+fg_isa fg_best_isa(void) {
+    fg_isa best = FG_ISA_scalar;
+    for (int isa = 0; isa < FG_ISAS; isa++)
+        if (fg_isa_supported((fg_isa)isa))
+            best = (fg_isa)isa;
+    return best;
+}

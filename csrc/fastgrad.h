@@ -14,7 +14,13 @@ typedef enum {
 } fg_status;
 
 typedef enum { FG_F32, FG_F64, FG_DTYPES } fg_dtype;
-typedef enum { FG_SCALAR, FG_AVX2, FG_AVX512, FG_ISAS } fg_isa;
+
+typedef enum {
+#define FG_ISA(name, based_on) FG_ISA_##name,
+#include "isas.def"
+#undef FG_ISA
+    FG_ISAS
+} fg_isa;
 
 typedef enum {
 #define FG_ACTIVATION(name, form, derivative_below, steepest) FG_ACTIVATION_##name,
@@ -67,7 +73,9 @@ const char *fg_tensor_name(fg_tensor);
 
 /* The machine. */
 const char *fg_isa_name(fg_isa);
-fg_isa fg_best_isa(void); /* the best that this processor and its operating system support */
+fg_isa fg_isa_based_on(fg_isa); /* the next lower one; the lowest is based on itself */
+int fg_isa_supported(fg_isa); /* by this processor and its operating system */
+fg_isa fg_best_isa(void); /* the preferred one of these */
 void fg_cpu_brand(char brand[49]); /* the processor's own name, or "" */
 
 /* Threads: how many a step may use, the calling one included. */

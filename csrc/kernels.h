@@ -4,6 +4,7 @@
  *
  * A *panel* is up to `panel_vecs` vectors of neighbouring columns. The parameters of a layer are packed panel after
  * panel, each [depth][vecs * lanes]; depth is fan_in, plus one where the layer has a bias, which is then the last row.
+ * Drivers count on no more than where a panel starts in it, and the rows of a unit of backward-weights in a panel.
  *
  * Activations and deltas are [rows][stride]; `tail` is the number of true columns in a panel's last vector, and columns
  * past it are zero, in parameters too. Pointers are to the first element of the panel or row block at hand. */
@@ -166,6 +167,21 @@ struct fg_column_norms_args {
     double *norms; /* [vecs * lanes] */
 };
 
+/* Rows [first, first + rows) of W, from a plain matrix into a layer's panels and back. What the panels have beyond the
+ * true columns is not touched: it is zero from the network's creation on. */
+struct fg_pack_args {
+    int64_t depth, columns; /* rows per panel as stored; true columns of W */
+    int64_t first, rows;
+    const void *plain; /* [rows][columns] */
+    void *packed; /* all of the layer's panels */
+};
+struct fg_unpack_args {
+    int64_t depth, columns;
+    int64_t first, rows;
+    const void *packed;
+    void *plain;
+};
+
 /* A panel of the transpose of a layer's weights: out[n][k - first_row] = W[k][n]. */
 struct fg_transpose_panel_args {
     const void *weights; /* all of the layer's panels */
@@ -259,6 +275,9 @@ struct fg_fma_chain_args {
     double *flops; /* how many that were */
 };
 
+/* A table may leave out kernels, which are then those of the table that it is based on. `lanes` and `panel_vecs` are how
+ * it packs: 0 for as that one does. A table that packs in another way brings every FG_PACKED_KERNEL; the others know
+ * rows, which are whole cache lines whatever the lanes. */
 typedef struct fg_kernels {
     fg_isa isa;
     fg_dtype dtype;
@@ -268,5 +287,9 @@ typedef struct fg_kernels {
 #undef FG_KERNEL
 } fg_kernels;
 
-const fg_kernels *fg_find_kernels(fg_isa, fg_dtype);
+const fg_kernels *fg_find_kernels(fg_isa, fg_dtype); /* complete */
+
+/* Fills in what a table leaves out. 0: it cannot be, as the table packs in another way than its base and lacks a kernel
+ * that knows how. */
+int fg_complete_kernels(fg_kernels *out, const fg_kernels *table, const fg_kernels *base);
 #endif

@@ -2,7 +2,11 @@
 #include "fastgrad.h"
 
 const char *fg_isa_name(fg_isa isa) {
-    static const char *const names[FG_ISAS] = {[FG_SCALAR] = "scalar", [FG_AVX2] = "avx2", [FG_AVX512] = "avx512"};
+    static const char *const names[] = {
+#define FG_ISA(name, based_on) #name,
+#include "isas.def"
+#undef FG_ISA
+    };
     return names[isa];
 }
 

@@ -1,6 +1,6 @@
-/* Fetching prefetch: what the next unit of work will touch is brought into the second-level cache, a few lines at each
- * round of a product, while this one computes. Deep networks outgrow every cache, and the hardware's own prefetching
- * stops at each new array. A fetch is a hint: a wrong one costs time, never correctness. */
+/* Prefetching: what the next unit of work will touch is brought into the second-level cache, a few lines at each
+ * round of a product, while this one computes. Deep networks outgrow every cache, and the hardware's own prefetcher
+ * stops at each new array. A prefetch is a hint: a wrong one costs time, never correctness. */
 #ifndef FG_PREFETCH_H
 #define FG_PREFETCH_H
 #include <stdint.h>
@@ -8,7 +8,7 @@
 enum {
     FG_PREFETCH_RANGES = 3,
     FG_PREFETCH_BYTES = 64 << 10, /* most that is wanted of one array, lest it push out what is in use */
-    FG_PREFETCH_PER_ROUND = 128, /* two cache lines */
+    FG_PREFETCH_PER_ROUND = 128, /* two cache lines in each round of a product's loop over its depth */
 };
 
 typedef struct fg_prefetch {
@@ -24,7 +24,8 @@ static inline void fg_prefetch_want(fg_prefetch *prefetch, const void *at, int64
         (const char *)at + (bytes < FG_PREFETCH_BYTES ? bytes : FG_PREFETCH_BYTES);
 }
 
-/* Where to fetch during the next `rounds`; `idle`, memory in use anyway, when nothing is left to want. */
+/* Where a product of so many rounds is to prefetch from: the next of the ranges, whose rest is left for later products;
+ * `idle`, memory in use anyway, when nothing is left. */
 static inline const char *fg_prefetch_take(fg_prefetch *prefetch, int64_t rounds, const void *idle) {
     const char *at;
     while (prefetch->current < prefetch->ranges &&

@@ -59,7 +59,7 @@ def test_the_readmes_code_is_the_example():
     assert blocks("python")[0] == EXAMPLE.read_text()
 
 
-@pytest.mark.parametrize(("code", "said"), zip(blocks("python"), blocks("text"), strict=True))
+@pytest.mark.parametrize(("code", "said"), list(zip(blocks("python"), blocks("text"), strict=True)))
 def test_the_readmes_code_prints_what_the_readme_says(code, said):
     ran = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     assert re.sub(NUMBER, "#", ran.stdout) == re.sub(NUMBER, "#", said)

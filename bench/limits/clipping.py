@@ -7,9 +7,10 @@ PyTorch clips with what it has on many tensors at once (`foreach`), on one threa
 
 from importlib.util import find_spec
 
+from peers import torch_eager
+
 import fastgrad as fg
 from limits import medians, overhead_of, sizes, training_step
-from peers import torch_eager
 
 CLIPS = {
     "value": (fg.ClipValue(1e-7), {"64x10x256": 1.03, "256x10x256": 1.03}),

@@ -1,7 +1,9 @@
-/* Accumulators: sums over a unit of work, in float64.
+/* Accumulators: sums over a unit of work, in float64, one for each lane of a vector until the total is asked for.
  *
- * Within a block partial sums are taken in the working precision and widened once. A term goes through some 16 additions
- * on its way: down its column in a tile, across the tile's columns, and over the block's tiles.
+ * Within a block of up to FG_ROW_BLOCK rows partial sums are taken in the working precision (float32 in the float32
+ * tables), where they cost next to nothing, and widened to float64 once. A term goes through some 16 additions on its
+ * way: down its column in a tile, across the tile's columns, and over the block's tiles.
+ *
  * A sum of squares is trusted only where each lane shows that neither underflow nor overflow can have cost it a part in
  * 2^23, in float64 in 2^52. Else, in float32, lanes of numbers too small for that are summed again at 2^100 times their
  * size, at which no normal number's square underflows, and a block with larger ones in float64, whose range no float32
@@ -15,7 +17,7 @@ static inline void accumulator_clear(accumulator *t) {
         t->part[i] = d_zero();
 }
 
-/* Lane by lane into `lane`, then pairwise, so that the order does not depend on the compiler. */
+/* Lane by lane into `lane`, then halves onto halves, so that the order does not depend on the compiler. */
 ALWAYS_INLINE double total_of(const accumulator *t, const int accumulators, double *lane) {
     for (int i = 0; i < accumulators * DVECS; i++)
         d_store(lane + i * DLANES, t[i / DVECS].part[i % DVECS]);
@@ -174,7 +176,7 @@ static inline void accumulate_moments(accumulator *values, accumulator *squares,
     accumulate_doubtful_moments(values, squares, sum_of_squares, x);
 }
 
-/* What a norm is the root of: squares that fit a double, and the others. */
+/* What a norm is the root of: squares of blocks that are known to fit, and those summed in three parts (norm.h). */
 typedef struct {
     accumulator squares;
     fg_squares apart;

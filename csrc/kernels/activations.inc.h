@@ -1,8 +1,10 @@
 /* The activations of activations.def: value f(z) and derivative f'(z), accurate in the tails until they leave the normal
  * range.
  *
- * Each is written in t = e^(-|.|), which both share and which cannot overflow, with one division. Left of zero, value
- * and derivative are t times a factor that may exceed 1: v_times_exp gives the product before it flushes. NaN gives NaN. */
+ * Each is written in one exponential t = e^(-x), x >= 0 (|z|, 2|z|, z^2 / 2, ...), which value and derivative share and
+ * which cannot overflow, with one division. Left of zero, value and derivative are t times a factor that may exceed 1: t
+ * may have left the normal range where the product has not, so v_times_exp multiplies before t is flushed. NaN gives
+ * NaN. */
 #define LEAKY_RELU_SLOPE ((real)0.01)
 #define SELU_SCALE ((real)1.0507009873554804934193349852946)
 #define SELU_SCALE_ALPHA ((real)1.7580993408473768599402175208123)

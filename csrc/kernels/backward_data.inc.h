@@ -1,4 +1,7 @@
-/* Linear backward-data: the delta of the layer below, (delta @ W^T) * f', with its norm, in one pass. */
+/* Linear backward-data: the delta of the layer below, (delta @ W^T) * f', with its norm, in one pass. The panel that the
+ * microkernel reads is one of W^T, see transpose.inc.h; the epilogue multiplies by f'. */
+
+/* f' times `scale` of the vector at element `at`. */
 static inline vec derivative_at(const struct fg_derivative *d, vec scale, int64_t at) {
     if (d->derivative_stored)
         return v_load((const real *)d->derivative + at) * scale;
@@ -6,12 +9,14 @@ static inline vec derivative_at(const struct fg_derivative *d, vec scale, int64_
                     v_set1((real)d->derivative_below) * scale);
 }
 
-/* Squares of a unit: of the deltas lane by lane, of what they are before f' tile by tile. */
+/* Sums of squares of a unit: of the deltas lane by lane; of what they are before f', which is not kept, tile by tile. */
 typedef struct {
     vec delta;
     accumulator output_gradient;
 } backward_lanes;
 
+/* The epilogue of a tile. The power of two that a block moves by goes to the factor that has room for it: one above 1 to
+ * f', which is never large, one below 1 to the gradient, which moves because it is. */
 static __attribute__((noinline)) void finish_backward_data(const struct fg_linear_backward_data_args *p, int64_t row,
                                                            int height, const vec *tile, backward_lanes *sums) {
     const int vecs = p->vecs;

@@ -3,13 +3,16 @@
  * summation, with Knuth's two-sum). What is left is the error of a single chain and of two roundings,
  * however many chains there are. */
 typedef struct {
-    vec total, lost;
+    vec total; /* of the chains so far */
+    vec lost; /* to rounding, in adding them: what is to be added to it */
 } batch_sum;
 
 /* Passes through a batch of several chains: none crosses a chain's end. */
 #define CHAIN_PASS (PASS_DEPTH < FG_CHAIN_ROWS ? PASS_DEPTH : FG_CHAIN_ROWS)
 _Static_assert(FG_CHAIN_ROWS % CHAIN_PASS == 0, "a chain is whole passes");
 
+/* Questions about a pass: whether a batch is summed in one go, how long its passes are, whether this one takes up a chain
+ * that an earlier pass began, and whether it ends one. */
 static inline int is_single_chain(int64_t rows) { return rows <= FG_SINGLE_CHAIN_ROWS; }
 static inline int64_t longest_pass(int64_t rows) { return is_single_chain(rows) ? PASS_DEPTH : CHAIN_PASS; }
 static inline int continues_chain(pass now, int64_t rows) {

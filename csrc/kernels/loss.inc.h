@@ -4,11 +4,13 @@ typedef struct {
     accumulator delta, output_gradient;
 } loss_squares;
 
+/* x * 2^exponent. Signals mostly carry none. */
 static inline vec times_power(vec x, int exponent) {
     return __builtin_expect(exponent != 0, 0) ? v_scale2(x, v_set1((real)exponent)) : x;
 }
 
-/* Between outputs as they meet the targets and numbers of true size. */
+/* Outputs meet the targets as numbers that are to be multiplied by 2^exponent (see fg_loss_args): from there to numbers of
+ * true size, and back. */
 static inline vec true_size(const struct fg_loss_args *p, vec x) { return times_power(x, p->exponent); }
 static inline vec as_outputs(const struct fg_loss_args *p, vec x) { return times_power(x, -p->exponent); }
 static inline vec output_at(const struct fg_loss_args *p, const real *row, int64_t c) {

@@ -30,6 +30,7 @@
 static inline vec unit_of(vec x) { return v_from_bits((v_bits(x) & UNITS) | LEAST_UNIT); }
 static inline vec inverse_of(vec unit) { return v_from_bits(UNIT_AND_INVERSE - v_bits(unit)); }
 
+/* struct fg_update, broadcast to vectors once for a call. */
 typedef struct {
     vec l2, minus_lr, minus_decay, minus_step, momentum, gain, gradient_part, buffer_part;
     vec rest1, rest2, root_rest, root_scale, eps; /* rest: 1 - beta; root_rest: 1 - sqrt(beta2) */

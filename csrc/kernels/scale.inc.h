@@ -1,6 +1,9 @@
 /* Multiplication by powers of two that may lie outside the range, by factors that are normal numbers: a product is
  * exact, or flushes to zero, or becomes infinite as the true value does. Nothing finite is left of what is multiplied by
  * a power low enough, which takes a factor of zero: what is not finite then stays so as a NaN. */
+
+/* The farthest that one factor reaches; from where down every finite number becomes 0, even the largest; and from where
+ * up every one but 0 becomes infinite, even the smallest. */
 enum {
     FARTHEST_POWER = FG_REAL_BITS == 32 ? 126 : 1022,
     LEAVES_NOTHING = -2 * FARTHEST_POWER - 2,

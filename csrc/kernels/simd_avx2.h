@@ -4,8 +4,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define FG_ISA avx2
-#define FG_ISA_ID FG_AVX2
+#define ISA avx2
 #define ACCUMULATORS 12
 #define PANEL_VECS 2
 #define PASS_DEPTH 128

@@ -2,10 +2,16 @@
  *
  * Every instruction set defines the same names; the kernel bodies know nothing else of the machine.
  *   real      float or double              vec    LANES reals            ivec   LANES integers of the same size
- *   dvec      doubles in one register      mask   one truth value per lane
+ *   dvec      DLANES doubles, a register   mask   one truth value per lane
  *   DVECS     dvecs needed to hold one vec widened to double
- *   ACCUMULATORS, PANEL_VECS               registers a tile may fill, and the widest panel in vecs
- *   PASS_DEPTH                             rows of a panel that pay for a pass of their own through the first-level cache
+ *   ACCUMULATORS, PANEL_VECS               registers that a tile's sums may fill, and the widest panel in vecs
+ *   PASS_DEPTH                             longest pass of a product, in rows of a panel: see product.inc.h
+ * Operators (+ * < & ...) are the compiler's own on vec and ivec. Loads and stores need no alignment.
+ * v_load_n reads n lanes, the others are zero; v_store_n writes n lanes; neither touches memory past them.
+ * m_first(n) is true in the first n lanes; v_select(m, yes, no) chooses lane by lane.
+ * v_fma(a, b, c) is a * b + c, rounded once (twice in the scalar tables).
+ * v_zip_lo and v_zip_hi interleave two vectors: a0 b0 a1 b1 ..., the lower halves and the upper ones.
+ * v_round rounds to integers, halves to even. v_scale2(a, n) is a * 2^n for integral n.
  * v_min and v_max return the second operand when either is NaN.
  * v_product_error is a * b - product, where product is a * b rounded.
  * v_power2 is 2^n for integral n in the normal range, and 0 for the one n just below it. */
@@ -14,8 +20,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define FG_ISA avx512
-#define FG_ISA_ID FG_AVX512
+#define ISA avx512
 #define ACCUMULATORS 24
 #define PANEL_VECS 4
 #define PASS_DEPTH INT64_MAX

@@ -6,8 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define FG_ISA scalar
-#define FG_ISA_ID FG_SCALAR
+#define ISA scalar
 #define ACCUMULATORS 12
 #define PANEL_VECS 2
 #define PASS_DEPTH INT64_MAX

@@ -17,17 +17,19 @@
 #define FG_DTYPE_SUFFIX f64
 #define FG_DTYPE FG_F64
 #endif
+#define FG_JOIN2(a, b) a##_##b
+#define FG_ISA_OF(name) FG_JOIN2(FG_ISA, name)
 #define FG_JOIN4(a, b, c, d) a##_##b##_##c##_##d
 #define FG_JOIN(a, b, c, d) FG_JOIN4(a, b, c, d)
 #define FG_TEXT_OF(words) #words
 #define FG_TEXT(words) FG_TEXT_OF(words)
 
 /* The symbol of a function that the bodies define by this macro: the panel functions, one for each width, do. */
-#define SYMBOL(name) FG_JOIN(fg, FG_ISA, FG_DTYPE_SUFFIX, name)
+#define SYMBOL(name) FG_JOIN(fg, ISA, FG_DTYPE_SUFFIX, name)
 
 /* The kernels' own, without a word in the bodies: a declaration gives the symbol, the definition follows it. */
 #define FG_KERNEL(name)                                                                                                \
-    static void name(const struct fg_##name##_args *) __asm__(FG_TEXT(FG_JOIN(fg, FG_ISA, FG_DTYPE_SUFFIX, name)));
+    static void name(const struct fg_##name##_args *) __asm__(FG_TEXT(FG_JOIN(fg, ISA, FG_DTYPE_SUFFIX, name)));
 #include "../kernels.def"
 #undef FG_KERNEL
 
@@ -43,6 +45,7 @@
 #include "scaled_epilogue.inc.h"
 #include "forward.inc.h"
 #include "backward_data.inc.h"
+#include "packing.inc.h"
 #include "transpose.inc.h"
 #include "optimizers.inc.h"
 #include "apply.inc.h"
@@ -53,7 +56,7 @@
 
 extern const fg_kernels SYMBOL(kernels);
 const fg_kernels SYMBOL(kernels) = {
-    .isa = FG_ISA_ID,
+    .isa = FG_ISA_OF(ISA),
     .dtype = FG_DTYPE,
     .lanes = LANES,
     .panel_vecs = PANEL_VECS,

@@ -10,7 +10,7 @@ cdef extern from "fastgrad.h" nogil:
         FG_F32
         FG_F64
     ctypedef enum fg_isa:
-        pass
+        FG_ISAS
     ctypedef enum fg_activation:
         FG_ACTIVATIONS
     ctypedef enum fg_loss:
@@ -74,6 +74,8 @@ cdef extern from "fastgrad.h" nogil:
     const char *fg_tensor_name(fg_tensor)
     const char *fg_unary_name(fg_unary)
     const char *fg_isa_name(fg_isa)
+    fg_isa fg_isa_based_on(fg_isa)
+    int fg_isa_supported(fg_isa)
     fg_isa fg_best_isa()
     void fg_cpu_brand(char *brand)
     int fg_default_threads()
@@ -115,7 +117,8 @@ cdef extern from "fastgrad.h" nogil:
     void fg_map_unary(fg_isa, fg_dtype, fg_unary, int64_t n, const void *x, void *y)
     void fg_map_activation(fg_isa, fg_dtype, fg_activation, int64_t n, const void *z, void *a, void *derivative)
     fg_status fg_op_forward(fg_isa, fg_dtype, fg_activation, int64_t rows, int64_t fan_in, int64_t fan_out,
-                            const void *x, const void *w, const void *b, void *output, void *derivative, double *moments)
+                            const void *x, const void *w, const void *b, void *output, void *derivative,
+                            double *moments)
     fg_status fg_op_backward_data(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out, const void *delta,
                                   const void *w, const void *derivative, void *out, double *norm)
     fg_status fg_op_backward_weights(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out, const void *x,

@@ -32,7 +32,8 @@ cdef dict numbered(list names):
 
 cdef int COUNT_OF_STATISTICS = <int> FG_STATISTICS
 DTYPES = {"float32": FG_F32, "float64": FG_F64}
-ISAS = numbered([fg_isa_name(<fg_isa> i).decode() for i in range(<int> fg_best_isa() + 1)])
+ISAS = {fg_isa_name(<fg_isa> i).decode(): i for i in range(<int> FG_ISAS) if fg_isa_supported(<fg_isa> i)}
+BEST_ISA = fg_isa_name(fg_best_isa()).decode()
 ACTIVATIONS = numbered([fg_activation_name(<fg_activation> i).decode() for i in range(<int> FG_ACTIVATIONS)])
 LOSSES = numbered([fg_loss_name(<fg_loss> i).decode() for i in range(<int> FG_LOSSES)])
 STATISTICS = tuple([fg_statistic_name(<fg_statistic> i).decode() for i in range(<int> FG_STATISTICS)])
@@ -46,6 +47,11 @@ def cpu_brand():
     cdef char brand[49]
     fg_cpu_brand(brand)
     return (<bytes> brand).decode("ascii", "replace").strip()
+
+
+def isa_based_on(str isa):
+    """Return the next lower instruction set, or the same where there is none."""
+    return fg_isa_name(fg_isa_based_on(ISAS[isa])).decode()
 
 
 def default_threads():

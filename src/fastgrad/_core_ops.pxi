@@ -31,7 +31,8 @@ def op_backward_data(str isa, str dtype, object delta, object w, object derivati
     cdef char kind = kind_of(dtype)
     cdef Py_ssize_t rows = delta.shape[0], fan_in = w.shape[0], fan_out = w.shape[1]
     cdef Pinned pd = pin(delta, "delta", kind, 2, rows, fan_out), pw = pin(w, "w", kind, 2, fan_in, fan_out)
-    cdef Pinned ps = pin(derivative, "derivative", kind, 2, rows, fan_in), po = pin(out, "out", kind, 2, rows, fan_in, True)
+    cdef Pinned ps = pin(derivative, "derivative", kind, 2, rows, fan_in)
+    cdef Pinned po = pin(out, "out", kind, 2, rows, fan_in, True)
     cdef double norm
     raise_for(fg_op_backward_data(ISAS[isa], DTYPES[dtype], rows, fan_in, fan_out, pd.view.buf, pw.view.buf,
                                   ps.view.buf, po.view.buf, &norm))

@@ -11,12 +11,12 @@ def from_environment() -> str:
     """Return the instruction set that FASTGRAD_ISA names, or the best where that is unset or, with a warning, none."""
     known = list(_core.ISAS)
     given = os.environ.get("FASTGRAD_ISA", "")
-    name = given.strip().lower() or known[-1]
+    name = given.strip().lower() or _core.BEST_ISA
     if name in known:
         return name
-    wants = f"one of {', '.join(known)} on this machine; uses {known[-1]}"
+    wants = f"one of {', '.join(known)} on this machine; uses {_core.BEST_ISA}"
     warnings.warn(f"FASTGRAD_ISA: got {_checks.shown(given)}, wants {wants}", RuntimeWarning, stacklevel=2)
-    return known[-1]
+    return _core.BEST_ISA
 
 
 HIGHEST = from_environment()
@@ -29,6 +29,8 @@ def active_isa() -> str:
 
 
 def usable_isas() -> list[str]:
-    """Return the instruction sets that may be asked for, the best last."""
-    known = list(_core.ISAS)
-    return known[: known.index(HIGHEST) + 1]
+    """Return the instruction sets that may be asked for: what the best is based on, the best last."""
+    usable = [HIGHEST]
+    while (base := _core.isa_based_on(usable[0])) != usable[0]:
+        usable.insert(0, base)
+    return usable

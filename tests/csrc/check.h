@@ -45,6 +45,10 @@ static inline double random_uniform(double low, double high) {
     return low + (high - low) * ((double)(random_bits() >> 11) * 0x1p-53);
 }
 
+#define FOR_EACH_ISA(isa)                                                                                              \
+    for (int isa = 0; isa < FG_ISAS; isa++)                                                                            \
+        if (fg_isa_supported((fg_isa)isa))
+
 static inline size_t real_size(fg_dtype dtype) { return dtype == FG_F32 ? sizeof(float) : sizeof(double); }
 static inline double real_epsilon(fg_dtype dtype) { return dtype == FG_F32 ? FLT_EPSILON : DBL_EPSILON; }
 static inline const char *real_name(fg_dtype dtype) { return dtype == FG_F32 ? "float32" : "float64"; }

@@ -38,7 +38,7 @@ static void check_sums(const matrix *input, int64_t input_stride, const matrix *
     check_margins("gradient", gradient);
 }
 
-static int is_fused(const fg_kernels *k) { return k->isa != FG_SCALAR; }
+static int is_fused(const fg_kernels *k) { return k->isa != FG_ISA_scalar; }
 
 /* Into gradient, whose rows are a panel of this instruction set. */
 static void add_up(const fg_kernels *k, const matrix *input, int64_t input_stride, const matrix *delta,
@@ -67,7 +67,7 @@ static void run_case(fg_dtype dtype, int64_t length, unit_kind kind, int equal) 
     const matrix input = drawn(dtype, kind == BIAS ? 1 : length, rows, rows, equal);
     const int64_t input_stride = kind == BIAS ? 0 : input.stride;
     matrix first = {0};
-    for (int isa = 0; isa <= (int)fg_best_isa(); isa++) {
+    FOR_EACH_ISA(isa) {
         const fg_kernels *k = fg_find_kernels((fg_isa)isa, dtype);
         const int64_t padded = fg_vecs(COLUMNS, k->lanes) * k->lanes;
         const matrix gradient = random_matrix(dtype, rows, COLUMNS, padded, padded, 0, 1);

@@ -5,6 +5,7 @@
 #include "apply_cases.h"
 #include "column_norm_cases.h"
 #include "loss_cases.h"
+#include "packing_cases.h"
 #include "row_cases.h"
 #include "update_cases.h"
 #include "fpenv.h"
@@ -372,40 +373,6 @@ static void test_linear_backward_weights(const fg_kernels *k) {
     backward_weights_case(k, FG_WEIGHT_BLOCK, k->panel_vecs, FG_OPTIMIZER_adam, 0);
 }
 
-static void test_transpose_panel(const fg_kernels *k) {
-    for (int repeat = 0; repeat < 300; repeat++) {
-        const int64_t columns = random_between(1, 5 * k->lanes), fan_in = random_between(1, 5 * k->lanes);
-        const int64_t depth = fan_in + random_between(0, 1), total = fg_vecs(columns, k->lanes);
-        const int64_t first_row = random_between(0, (fan_in - 1) / k->lanes) * k->lanes;
-        const int vecs = (int)random_between(1, k->panel_vecs);
-        const matrix plain = random_matrix(k->dtype, depth, columns, columns, columns, -1, 1);
-        const matrix packed = new_matrix(k->dtype, 1, 0, depth * total * k->lanes, depth * total * k->lanes);
-        const matrix out = new_matrix(k->dtype, total * k->lanes, vecs * k->lanes, vecs * k->lanes, vecs * k->lanes);
-        const struct fg_transpose_panel_args args = {.weights = packed.data,
-                                                     .depth = depth,
-                                                     .columns = columns,
-                                                     .first_row = first_row,
-                                                     .rows = fan_in - first_row,
-                                                     .vecs = vecs,
-                                                     .out = out.data};
-        for (int64_t start = 0, width; start < columns; start += width) {
-            width = (int64_t)fg_panel_vecs(total, start / k->lanes, k->panel_vecs) * k->lanes;
-            for (int64_t r = 0; r < depth; r++)
-                for (int64_t c = start; c < columns && c < start + width; c++)
-                    real_put(k->dtype, packed.data, start * depth + r * width + c - start, at(&plain, r, c));
-        }
-        CASE("%s %s transpose_panel %d x %d from row %d", fg_isa_name(k->isa), real_name(k->dtype), (int)fan_in,
-             (int)columns, (int)first_row);
-        k->transpose_panel(&args);
-        for (int64_t n = 0; n < columns; n++)
-            for (int64_t r = 0; r < out.columns; r++) {
-                const double want = first_row + r < fan_in ? at(&plain, first_row + r, n) : 0.0;
-                CHECK(at(&out, n, r) == want, "out[%d][%d]: got %g, wants %g", (int)n, (int)r, at(&out, n, r), want);
-            }
-        take_fences_down();
-    }
-}
-
 static void test_unary(const fg_kernels *k) {
     for (int function = 0; function < FG_UNARIES; function++)
         for (int64_t n = 0; n <= 3 * k->lanes + 1; n++) {
@@ -455,15 +422,15 @@ static void test_fma_chain(const fg_kernels *k) {
 
 int main(void) {
     fg_fpenv_enter();
-    for (int isa = 0; isa <= (int)fg_best_isa(); isa++)
-        for (int dtype = 0; dtype < FG_DTYPES; dtype++) {
-            const fg_kernels *k = fg_find_kernels((fg_isa)isa, (fg_dtype)dtype);
-            CHECK((int)k->isa == isa && (int)k->dtype == dtype, "a table in another's place");
+    FOR_EACH_ISA(isa)
+    for (int dtype = 0; dtype < FG_DTYPES; dtype++) {
+        const fg_kernels *k = fg_find_kernels((fg_isa)isa, (fg_dtype)dtype);
+        CHECK((int)k->isa == isa && (int)k->dtype == dtype, "a table in another's place");
 #define FG_KERNEL(name)                                                                                                \
     CASE("%s %s " #name, fg_isa_name(k->isa), real_name(k->dtype));                                                    \
     test_##name(k);
 #include "kernels.def"
 #undef FG_KERNEL
-        }
+    }
     return EXIT_SUCCESS;
 }

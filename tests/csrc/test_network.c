@@ -372,7 +372,7 @@ static void test_sizes_beyond_memory(fg_isa isa, fg_dtype dtype) {
 }
 
 int main(void) {
-    for (int isa = 0; isa <= (int)fg_best_isa(); isa++) {
+    FOR_EACH_ISA(isa) {
         for (int dtype = 0; dtype < FG_DTYPES; dtype++) {
             test_pack_roundtrip((fg_isa)isa, (fg_dtype)dtype);
             test_inference((fg_isa)isa, (fg_dtype)dtype);

@@ -155,7 +155,7 @@ static void test_norms(fg_isa isa) {
 }
 
 int main(void) {
-    for (int isa = 0; isa <= (int)fg_best_isa(); isa++) {
+    FOR_EACH_ISA(isa) {
         test_statistics((fg_isa)isa);
         test_norms((fg_isa)isa);
         test_liveness((fg_isa)isa, FG_F32);

@@ -373,7 +373,7 @@ static void test_refusal_by_threads(fg_isa isa, int threads, int64_t width) {
 
 int main(void) {
     fg_set_threads(1);
-    for (int isa = 0; isa <= (int)fg_best_isa(); isa++) {
+    FOR_EACH_ISA(isa) {
         for (int dtype = 0; dtype < FG_DTYPES; dtype++) {
             test_replaced_parameters((fg_isa)isa, (fg_dtype)dtype);
             test_overflows((fg_isa)isa, (fg_dtype)dtype);
