@@ -18,8 +18,8 @@
  * a_k = (1 - beta1) beta1^k / (1 - beta1^t) <= beta1^k and b_k likewise >= (1 - beta2) beta2^k. By Cauchy-Schwarz
  * m^2 <= v sum a_k^2 / b_k <= v / (1 - beta2) sum (beta1^2 / beta2)^k. Rounding makes each beta at most 1 + 2^-20 times
  * as large or small; what flushes s to zero is at most the smallest normal number, and eps is not less. Where the
- * series grows, as with beta2 far below beta1, v may forget a gradient that m remembers; then |m| is averaged along, and
- * eps divides.
+ * series grows, as with beta2 far below beta1, v may forget a gradient that m remembers; then |m| is averaged along,
+ * and eps divides.
  *
  * Centred RMSprop: a constant gradient leaves no variance, so eps divides. |g - c| is at most the sum of the
  * gradient's bound and the average's, and the root of the variance is bounded by that over sqrt(1 - alpha).
