@@ -7,10 +7,10 @@ from support import ISAS, same_bits
 
 import fastgrad as fg
 from fastgrad import _core
-from fastgrad._optimizers import core_options
+from fastgrad._core_options import optimizer_options
 
 SCALES = [1e-300, 1e-250, 1e-200, 1e-160, 1e-136, 1e-135, 1.0, 1e135, 1e136, 1e160, 1e200, 1e250, 1e300]
-SGD = core_options(fg.SGD(lr=1.0))  # whose increment is the gradient's negative
+SGD = optimizer_options(fg.SGD(lr=1.0))  # whose increment is the gradient's negative
 
 
 def norm(values):

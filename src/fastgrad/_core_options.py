@@ -1,4 +1,4 @@
-"""The numbers of optimizers and clips as the engine takes them: all of them for every kind, 0 where it has none such."""
+"""The numbers of optimizers and clips as the engine takes them: all of them for every kind, 0 where it has none."""
 
 import math
 from typing import Any
