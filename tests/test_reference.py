@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastgrad import reference
+from fastgrad.clip import ClipNorm
 from fastgrad.optim import SGD, Adam, AdamW, RMSprop
 from fastgrad.telemetry import STATISTICS
 
@@ -277,11 +278,15 @@ def test_train_step_returns_a_new_network_and_carries_state(options):
     assert second.loss < first.loss
 
 
-def test_statistics_of_a_step_are_those_of_the_table():
+@pytest.mark.parametrize("clip", [None, ClipNorm(0.25)], ids=repr)
+def test_statistics_of_a_step_are_those_of_the_table(clip):
     weights, biases, activations, X = network("silu")
     y, lr, decay = targets("real"), 0.1, 0.05
-    step = reference.train_step(weights, biases, X, y, activations, "mse", SGD(lr=lr, weight_decay=decay))
+    step = reference.train_step(weights, biases, X, y, activations, "mse", SGD(lr=lr, weight_decay=decay), clip=clip)
     grads = reference.gradients(weights, biases, X, y, activations, "mse")
+    length = np.linalg.norm(np.concatenate([g.ravel() for g in (*grads.weights, *grads.biases)]))
+    factor = 1.0 if clip is None else clip.c / (length + 1e-6)
+    assert factor < 0.9 or clip is None
     rows = dict(zip(STATISTICS, step.statistics, strict=True))
     assert step.statistics.shape == (len(STATISTICS), len(weights))
     a = X
@@ -290,7 +295,7 @@ def test_statistics_of_a_step_are_those_of_the_table():
         sigmoid = 1.0 / (1.0 + np.exp(-z))
         a = z * sigmoid if layer else np.tanh(z)
         slope = sigmoid + z * sigmoid * (1.0 - sigmoid) if layer else 1.0 - a**2
-        update = np.linalg.norm(lr * (grads.weights[layer] + decay * W))
+        update = np.linalg.norm(lr * (factor * grads.weights[layer] + decay * W))
         expected = {
             "act_mean": a.mean(),
             "act_rms": np.sqrt(np.mean(a**2)),
@@ -306,6 +311,7 @@ def test_statistics_of_a_step_are_those_of_the_table():
             "weight_norm": np.linalg.norm(W),
             "update_norm": update,
             "update_ratio": update / np.linalg.norm(W),
+            "clip_factor": factor,
         }
         assert set(expected) == set(STATISTICS)
         for name, value in expected.items():

@@ -80,6 +80,7 @@ def expected_statistics(net, case):
     table["grad_max"] = [np.max(np.abs(gradient)) for gradient in gradients.weights]
     table["bias_grad_norm"] = norms(gradients.biases) if net.biases else [np.nan] * len(net.weights)
     table["weight_norm"] = norms(net.weights)
+    table["clip_factor"] = [1.0] * len(net.weights)
     return table, [wide(gradient) for gradient in gradients.weights]
 
 

@@ -45,6 +45,7 @@ def test_the_statistics_are_those_of_the_contract_in_order():
         "weight_norm",
         "update_norm",
         "update_ratio",
+        "clip_factor",
     )
     assert all(MEANINGS[name] for name in STATISTICS)
 
