@@ -1,5 +1,5 @@
-/* Produce and apply: dW = A^T D of each unit of weights, to the optimizer at once or to the store, and from the store to
- * the optimizer. What happens in between is settle.c's business. */
+/* Produce and apply: dW = A^T D of each unit of weights, to the optimizer at once or to the store, and from the store
+ * to the optimizer. What happens in between is settle.c's business. */
 #include "gradients.h"
 #include "prefetch_rows.h"
 

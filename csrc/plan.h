@@ -54,7 +54,7 @@ struct fg_plan {
     int loss_exponent;
 };
 
-/* Rows [first, first + count) in blocks, and panels likewise: a thread's share of a layer. */
+/* A share of a level's work: neighbouring blocks of rows by neighbouring panels of columns. */
 typedef struct fg_share {
     int64_t first_block, blocks, first_panel, panels;
 } fg_share;

@@ -14,9 +14,9 @@ typedef struct fg_range {
     /* True values of up to this size, with products of up to this size, need no common exponent; one that is found
      * leaves blocks of products no larger than this, so that they can be added. */
     int room_for_product, room_for_sum;
-    /* A step is certain to be finite up to such gradients and weights, from such an eps on, that of an optimizer that
-     * centres apart, with quotients of up to this size: their sum times an lr of 2^10, and its quotient by eps and by a
-     * momentum's memory, stay in the range. */
+    /* What verdict.c calls certain to stay in the range: gradients and weights of up to these sizes; an eps of at least
+     * this, or that for an optimizer that centres; quotients, of an average by its root, of up to this size. Whatever
+     * they make of each other, times an lr of 2^10 and over what a momentum forgets, leaves room. */
     int certain_gradient, certain_weight, certain_eps, certain_centered_eps, certain_quotient;
 } fg_range;
 

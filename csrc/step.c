@@ -1,6 +1,6 @@
-/* A pass, from a batch to what is asked of it. A step: forward, loss, backward-data of all layers, then all gradients of
- * weights with their updates. Nothing is updated before every update is known to be finite. Both schedules run this one
- * code: they differ in what a thread's share is and in whether threads wait for each other between layers. */
+/* A pass, from a batch to what is asked of it. A step: forward, loss, backward-data of all layers, then all gradients
+ * of weights with their updates. Nothing is updated before every update is known to be finite. Both schedules run this
+ * one code: they differ in what a thread's share is and in whether threads wait for each other between layers. */
 #include "exponents/exponents.h"
 #include "fpenv.h"
 #include "gradients.h"
@@ -81,7 +81,7 @@ static void bring_together(fg_plan *plan, fg_member me) {
         plan->has_common = 1;
 }
 
-/* The largest exponent of a block with a loss is the batch's. */
+/* The batch's exponent is the largest of a block whose loss is not 0. */
 static void add_losses(fg_plan *plan) {
     plan->loss = 0.0;
     plan->loss_exponent = INT_MIN;
@@ -196,7 +196,7 @@ static void pass_scaled(fg_plan *plan, const fg_batch *batch, void *outputs, int
     fg_get_scaled_outputs(plan, outputs, exponents);
 }
 
-/* A row alone marks row 0, whose mark has been read by then. */
+/* A row that passes alone marks row 0 anew, whose mark has been read by then. */
 void fg_plan_scaled_forward(fg_plan *plan, const fg_batch *batch, void *outputs, int32_t *exponents) {
     const int64_t columns = plan->level[plan->net->layers].columns;
     const fg_fpenv caller = fg_fpenv_enter();

@@ -1,5 +1,5 @@
-/* The linear layer with what the epilogues of its products do: bias, activation and sums forward, f' and sums backward. A
- * thread's share is cut into units of work, each handed to a kernel. Gradients of weights are not made here: gradients.c. */
+/* The linear layer with what the epilogues of its products do: bias, activation and sums forward, f' and sums backward.
+ * A thread's share is cut into units of work, each handed to a kernel. Gradients of weights are made in gradients.c. */
 #include "exponents/exponents.h"
 #include "lost_rows.h"
 #include "prefetch_rows.h"
@@ -51,7 +51,8 @@ static int take_part(fg_share *left, fg_share *part) {
     return part->blocks > 0;
 }
 
-/* Where the activation commutes with the exponent, z is measured as the outputs are stored. */
+/* z is measured as the product leaves it, or as the outputs are stored where the activation commutes with a power of
+ * two. */
 static void keep_exponents(fg_plan *plan, int l, fg_share share, const fg_signal_move *moves) {
     const int homogeneous = plan->net->layer[l].form == FG_HOMOGENEOUS;
     fg_level *const above = &plan->level[l + 1];
@@ -63,7 +64,8 @@ static void keep_exponents(fg_plan *plan, int l, fg_share share, const fg_signal
     }
 }
 
-/* Where no block has moved, what a row could lose shows in the inputs and the outputs. */
+/* Here only blocks that have moved are searched: what is lost in others shows in the inputs or the outputs, which are
+ * searched in any case. */
 static void notice_lost_rows(fg_plan *plan, int l, fg_share share) {
     for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++)
         if (l > 0 && plan->level[l].signal_exponents[b] != 0)
