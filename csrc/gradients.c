@@ -3,15 +3,6 @@
 #include "gradients.h"
 #include "prefetch_rows.h"
 
-int fg_clip_waits(fg_clip_kind kind) {
-    static const int waits[] = {
-#define FG_CLIP(name, waits) waits,
-#include "clips.def"
-#undef FG_CLIP
-    };
-    return waits[kind];
-}
-
 /* Where a unit's parameters lie in the packed array of its layer. */
 static void *unit_at(const fg_plan *plan, void *packed, const fg_weight_unit *unit) {
     const fg_layer *layer = fg_layer_of(plan, unit->layer);

@@ -194,12 +194,7 @@ struct fg_scale_rows_args {
     int exponent;
 };
 
-/* The size of a number is the power of two that frexp gives. What is 0, or would be flushed, has one less than the
- * smallest normal number, what is not finite one more than the largest. */
-static inline int fg_size_of_zero(fg_dtype dtype) { return dtype == FG_F32 ? -126 : -1022; }
-static inline int fg_size_of_infinity(fg_dtype dtype) { return dtype == FG_F32 ? 129 : 1025; }
-
-/* Of each row the size of its largest magnitude; a NaN is as large as an infinity. */
+/* Of each row the size (see range.h) of its largest magnitude; a NaN is as large as an infinity. */
 struct fg_row_sizes_args {
     int64_t rows, columns;
     const void *x; /* [rows][stride] */

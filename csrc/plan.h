@@ -86,4 +86,21 @@ static inline void *fg_column_derivatives(const fg_plan *plan, int l, int64_t bl
     const fg_level *const level = &plan->level[l];
     return fg_at(plan->net, level->column_derivatives, block * level->stride + column);
 }
+
+/* f' of a level from an element on, as a kernel meets it on the way to the delta there. The input has no activation: its
+ * derivative is 1. */
+static inline struct fg_derivative fg_derivative_of(const fg_plan *plan, int l, int64_t row, int64_t column) {
+    const fg_level *const level = &plan->level[l];
+    struct fg_derivative d = {.output = fg_element(plan, level, level->activation, row, column),
+                              .derivative = fg_element(plan, level, level->derivative, row, column),
+                              .delta = fg_element(plan, level, level->delta, row, column),
+                              .stride = level->stride,
+                              .derivative_below = 1.0,
+                              .scale = 1.0};
+    if (l > 0) {
+        d.derivative_stored = fg_layer_of(plan, l - 1)->derivative_stored;
+        d.derivative_below = fg_layer_of(plan, l - 1)->derivative_below;
+    }
+    return d;
+}
 #endif

@@ -47,6 +47,11 @@ static const fg_range fg_ranges[FG_DTYPES] = {
                 .certain_quotient = 400},
 };
 
+/* The size of a number is the power of two that frexp gives. What is 0, or would be flushed, has one less than the
+ * smallest normal number, what is not finite one more than the largest. */
+static inline int fg_size_of_zero(fg_dtype dtype) { return fg_ranges[dtype].least_normal; }
+static inline int fg_size_of_infinity(fg_dtype dtype) { return dtype == FG_F32 ? 129 : 1025; }
+
 /* |z| below which an activation through zero is linear on either side, to the last bit. */
 static inline double fg_near_zero(fg_dtype dtype) { return dtype == FG_F32 ? 0x1p-30 : 0x1p-60; }
 #endif

@@ -4,7 +4,7 @@
  *
  * Norms are sums over units of a fixed size, each a chain over the rows of one column, added in index order: the same
  * to the bit for any number of threads and for all instruction sets that fuse multiply-adds. */
-#include "gradients.h"
+#include "settle.h"
 #include "norm.h"
 #include "range.h"
 #include <limits.h>

@@ -21,13 +21,11 @@ typedef struct fg_stage {
     fg_reach reach;
     void (*carve)(fg_plan *, int level, fg_arena *); /* NULL: needs none */
     fg_stage_function *forward, *backward;           /* NULL: does nothing */
+    int of_loss;                                     /* 1: belongs to passes that have a loss, and to all of these */
 } fg_stage;
 
 extern const fg_stage fg_input_stage, fg_linear_stage, fg_loss_stage;
 
-/* f' of a level from an element on, as a kernel meets it on the way to the delta there. */
-struct fg_derivative fg_derivative_of(const fg_plan *, int level, int64_t row, int64_t column);
-
-/* The stages of a level, ended by NULL. The loss comes after those of the last, in a pass that has one. */
+/* The stages of a level, ended by NULL. */
 const fg_stage *const *fg_stages_of(const fg_plan *, int level);
 #endif

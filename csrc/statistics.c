@@ -176,11 +176,13 @@ static double clip_factor(const fg_plan *plan, const fg_training *training, int 
     const int exponent = plan->level[l + 1].common.product;
     const fg_scaled after = {w->clipped, 0}, largest = {largest_gradient(plan, l), exponent};
     switch (training ? training->config.clip.kind : FG_CLIP_none) {
-    case FG_CLIP_none: return 1.0;
+    case FG_CLIP_norm:
+    case FG_CLIP_layer_norm:
+    case FG_CLIP_adaptive: return plan->store.settled[l].clip_factor;
     case FG_CLIP_value:
         return at_exponent(largest, 0) <= training->config.clip.bound ? 1.0
                                                                       : at_exponent(after, exponent) / w->gradient;
-    default: return plan->store.settled[l].clip_factor;
+    default: return 1.0;
     }
 }
 

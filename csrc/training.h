@@ -21,6 +21,9 @@ struct fg_training {
     fg_arena arena;
 };
 
+/* Whether gradients have to wait, to be clipped. */
+int fg_clip_waits(fg_clip_kind);
+
 /* What step number steps + 1 does to an element, optim.c. */
 struct fg_update fg_next_update(const fg_optimizer_config *, int64_t steps);
 /* The same for every layer, before a step. */

@@ -25,7 +25,7 @@
  * gradient's bound and the average's, and the root of the variance is bounded by that over sqrt(1 - alpha).
  *
  * Momentum multiplies by at most 1 / (1 - momentum). */
-#include "gradients.h"
+#include "verdict.h"
 #include "norm.h"
 #include "range.h"
 #include "statistics.h"
@@ -83,7 +83,9 @@ static int division_is_certain(const fg_training *o, const fg_range *b) {
     case FG_OPTIMIZER_rmsprop_centered_momentum:
         return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->certain_centered_eps) &&
                o->average_bound <= ldexp(1.0, b->certain_quotient);
-    default: return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->certain_eps);
+    case FG_OPTIMIZER_rmsprop:
+    case FG_OPTIMIZER_rmsprop_momentum: return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->certain_eps);
+    default: return 0;
     }
 }
 
@@ -110,9 +112,11 @@ static double bound_after_clip(const fg_training *o, double bound) {
     const fg_clip_config *clip = &o->config.clip;
     const double most = clip->bound * (1.0 + ldexp(1.0, -20));
     switch (clip->kind) {
-    case FG_CLIP_none: return bound;
+    case FG_CLIP_value:
+    case FG_CLIP_norm:
+    case FG_CLIP_layer_norm: return fmin(bound, most);
     case FG_CLIP_adaptive: return clip->output ? fmin(bound, most * fmax(bound_of_weights(o->net), clip->eps)) : bound;
-    default: return fmin(bound, most);
+    default: return bound;
     }
 }
 

@@ -127,22 +127,6 @@ static void forward(const fg_pass *p, int level, fg_share share, void *scratch) 
         forward_part(p->plan, level - 1, part);
 }
 
-/* The input has no activation: its derivative is 1. */
-struct fg_derivative fg_derivative_of(const fg_plan *plan, int l, int64_t row, int64_t column) {
-    const fg_level *const level = &plan->level[l];
-    struct fg_derivative d = {.output = fg_element(plan, level, level->activation, row, column),
-                              .derivative = fg_element(plan, level, level->derivative, row, column),
-                              .delta = fg_element(plan, level, level->delta, row, column),
-                              .stride = level->stride,
-                              .derivative_below = 1.0,
-                              .scale = 1.0};
-    if (l > 0) {
-        d.derivative_stored = fg_layer_of(plan, l - 1)->derivative_stored;
-        d.derivative_below = fg_layer_of(plan, l - 1)->derivative_below;
-    }
-    return d;
-}
-
 /* The blocks of a part through the transposed panel that args describe. */
 static void backward_panel(fg_plan *plan, int level, fg_share part, int64_t panel, int64_t column, const int *moves,
                            struct fg_linear_backward_data_args *args) {
