@@ -1,5 +1,5 @@
 /* How near the matrix kernels come to the multiply-add peak. Times each product of a square ReLU network as the drivers
- * of linear.c cut it into units of work, on one thread, for every instruction set of this machine and both dtypes.
+ * of stages/linear.c cut it into units of work, on one thread, for every instruction set of this machine and both dtypes.
  *
  *     kernels [-b batch] [-l layers] [-i isa] [-t milliseconds] [width ...]
  *

@@ -10,7 +10,7 @@ typedef struct fg_arena {
     size_t used;
 } fg_arena;
 
-/* The product of two counts that are not negative; the largest size, which no arena can be given, where it is larger. */
+/* The product of two counts that are not negative; where it does not fit SIZE_MAX, which no arena can be given. */
 static inline size_t fg_count(int64_t a, int64_t b) {
     size_t count;
     return __builtin_mul_overflow(a, b, &count) ? SIZE_MAX : count;

@@ -128,8 +128,9 @@ typedef struct fg_training fg_training;
 fg_status fg_training_create(fg_training **out, const fg_network *, const fg_training_config *);
 void fg_training_destroy(fg_training *);
 int64_t fg_training_steps(const fg_training *);
-/* From now on a unit counts as dead once f' = 0 for every sample of the last `window` steps, of which it saw the
- * statistics; of all that it saw, while these are fewer. Before, those of a step are counted by themselves. */
+/* From now on a unit counts as dead where f' = 0 for every sample of the last `window` steps, or of all steps since
+ * this call while they are fewer; steps without statistics are not counted. Without this call each step is judged
+ * alone. */
 fg_status fg_training_watch(fg_training *, int32_t window);
 
 /* A plan: the workspace of up to `capacity` rows, and the schedule. One call at a time may use a network, its plans and
@@ -153,8 +154,9 @@ typedef struct {
 } fg_batch;
 
 void fg_plan_forward(fg_plan *, const fg_batch *, void *outputs /* [rows][sizes[layers]], or NULL */);
-/* The same at any size: outputs of row r are what is given times 2^exponents[r]. A row that its neighbours might make
- * vanish passes once more, alone. The plan keeps outputs only. */
+/* The same for outputs of any size: those of row r are what is written times 2^exponents[r]. The rows of a block share
+ * an exponent on their way; a row that may have been flushed beside larger ones passes once more, alone. The plan
+ * keeps outputs only. */
 void fg_plan_scaled_forward(fg_plan *, const fg_batch *, void *outputs, int32_t *exponents /* [rows] */);
 
 typedef struct {
@@ -162,10 +164,9 @@ typedef struct {
     double clip_norm; /* the norm that a clip by the global norm compared; NaN without one */
 } fg_step_result;
 
-/* One step of training. The plan keeps levels, and takes memory for gradients with the first step that has to look at
- * them before it may apply them; FG_ERR_MEMORY is for want of that. Whatever the status, unless it is FG_OK no
- * parameter and no state has changed. Without statistics only the norms are taken that certify a step before it is
- * applied. */
+/* One step of training. The plan keeps levels. With the first step whose gradients have to wait before they are
+ * applied it takes memory for them; FG_ERR_MEMORY says that there was none. Unless the status is FG_OK no parameter
+ * and no state has changed. Without statistics only those norms are taken that certify a step before it is applied. */
 fg_status fg_plan_step(fg_plan *, fg_training *, const fg_batch *, fg_step_result *,
                        double *statistics /* [FG_STATISTICS][layers], or NULL */);
 
@@ -181,12 +182,13 @@ fg_culprit fg_plan_culprit(const fg_plan *, const fg_batch *);
 /* The loss alone, changing nothing. The plan keeps levels. */
 void fg_plan_loss(fg_plan *, const fg_batch *, const fg_loss_config *, double *loss);
 
-/* Gradients of a loss, or of dL/d(output), once after each fg_plan_forward of the same rows: backward consumes what
- * forward kept. The plan keeps gradients. */
+/* Gradients of a loss, by forward and backward; or backward alone from dL/d(output), once after each fg_plan_forward of
+ * the same rows, for it overwrites what forward kept. The plan keeps gradients. */
 void fg_plan_gradients(fg_plan *, const fg_batch *, const fg_loss_config *, double *loss);
 void fg_plan_backward(fg_plan *, const void *output_gradient /* [rows][sizes[layers]] */);
 double fg_plan_log10_loss(const fg_plan *); /* of the magnitude of the loss that the last pass computed, at any size */
-/* What the next two give is times 2^fg_plan_exponent; the others give true values. */
+/* The next two leave an exponent out: true gradients are 2^fg_plan_exponent times as large. The others give true
+ * values. */
 int fg_plan_exponent(const fg_plan *, int layer, int of_bias);
 void fg_plan_get_weight_gradient(const fg_plan *, int layer, void *out /* [fan_in][fan_out] */);
 void fg_plan_get_bias_gradient(const fg_plan *, int layer, void *out /* [fan_out] */);

@@ -1,7 +1,8 @@
 /* The floating-point state of a kernel: round to nearest, no traps and, where the processor can, flush-to-zero and
- * denormals-are-zero, since one subnormal operand costs as much as hundreds of normal ones. Every entry of the engine and
- * every worker sets it; every entry puts the caller's back. Where nothing is flushed a result below the normal range is
- * some number below it, and no other result may depend on that: FG_PLAIN_FPENV builds what such processors run. */
+ * denormals-are-zero, since one subnormal operand costs as much as hundreds of normal ones. Every entry of the engine
+ * and every worker sets it; every entry puts the caller's back. Where nothing is flushed a result below the normal
+ * range is some number below it, and no other result may depend on that: FG_PLAIN_FPENV builds what such processors
+ * run. */
 #ifndef FG_FPENV_H
 #define FG_FPENV_H
 #include <stdint.h>

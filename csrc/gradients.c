@@ -1,16 +1,7 @@
-/* Produce and apply: dW = A^T D of each unit of weights, to the optimizer at once or to the store, and from the store to
- * the optimizer. What happens in between is settle.c's business. */
+/* Produce and apply: dW = A^T D of each unit of weights, to the optimizer at once or to the store, and from the store
+ * to the optimizer. What happens in between is settle.c's business. */
 #include "gradients.h"
 #include "prefetch_rows.h"
-
-int fg_clip_waits(fg_clip_kind kind) {
-    static const int waits[] = {
-#define FG_CLIP(name, waits) waits,
-#include "clips.def"
-#undef FG_CLIP
-    };
-    return waits[kind];
-}
 
 /* Where a unit's parameters lie in the packed array of its layer. */
 static void *unit_at(const fg_plan *plan, void *packed, const fg_weight_unit *unit) {

@@ -51,7 +51,7 @@ struct fg_linear_forward_args {
     double saturation; /* an |f'| below it counts as saturated; 0 where that is not counted */
     double *sums; /* [FG_FORWARD_SUMS], of what is stored */
     void *column_derivatives; /* [vecs * lanes]: of each column the sum of |f'|; not touched unless measured */
-    int measured; /* 0: of the sums only FG_SUM_OUTPUT_SQUARED is wanted, and FG_SUM_ABS_DERIVATIVE where there are derivatives */
+    int measured; /* 0: of the sums only FG_SUM_OUTPUT_SQUARED is wanted, and with `derivative` FG_SUM_ABS_DERIVATIVE */
     fg_prefetch *prefetch; /* never NULL */
 };
 enum {
@@ -63,8 +63,8 @@ enum {
     FG_FORWARD_SUMS
 };
 
-/* How f' of a layer reaches its delta: derivative holds it where derivative_stored is 1; else it is 1 where the output is
- * positive and derivative_below elsewhere. */
+/* How f' of a layer reaches its delta: derivative holds it where derivative_stored is 1; else it is 1 where the output
+ * is positive and derivative_below elsewhere. */
 struct fg_derivative {
     const void *output; /* [rows][stride] */
     const void *derivative; /* [rows][stride] */
@@ -100,8 +100,7 @@ struct fg_update {
     double gradient_part, buffer_part; /* Nesterov: direction = gradient_part * gradient + buffer_part * buffer */
     double beta1, beta2, eps; /* moving averages */
     double step_size; /* Adam's lr / (1 - beta1^t) */
-    double
-        root_scale; /* of sqrt(v / (1 - beta2)), as it is kept: sqrt(1 - beta2), Adam's also over sqrt(1 - beta2^t) */
+    double root_scale; /* times the root that is kept, it is that of v: sqrt(1 - beta2); Adam's corrects the bias too */
 };
 enum { FG_MAX_STATES = 3 };
 
@@ -111,7 +110,7 @@ struct fg_linear_backward_weights_args {
                           * may be of any length: see batch_sums.inc.h */
     int vecs;
     const void *input; /* [depth][input_stride], the first `rows` columns are read */
-    int64_t input_stride; /* of a bias 0 or 1: its input is one number for all samples, or for each */
+    int64_t input_stride; /* of a bias 0 or 1: one number is the input of all samples, or each has its own */
     const void *delta; /* [depth][delta_stride], one panel */
     int64_t delta_stride;
     void *weights; /* [rows][vecs * lanes], updated in place; may be NULL without an update: then they have no norm */
@@ -132,13 +131,9 @@ struct fg_apply_gradient_args {
     int vecs;
     const void *gradient; /* [rows][vecs * lanes], packed as W is */
     int exponent; /* the true gradient is what stands there, times a factor, times 2^exponent */
-    double
-        factor; /* of all entries, a normal number of the dtype or 0 (what lies beyond belongs to the exponent); 1: not
-                    * a bit changes */
+    double factor; /* of all entries; a normal number of the dtype or 0: what lies beyond belongs to the exponent */
     const void *column_factors; /* [vecs * lanes]: one for each column instead of `factor`; or NULL */
-    double
-        limit; /* > 0: entries of the true gradient are held within +-limit, infinite ones too, and NaN stays; 0: none
-                   * are */
+    double limit; /* entries of the true gradient are held within +-limit, infinite ones too; NaN stays; 0: no limit */
     void *weights; /* [rows][vecs * lanes], updated in place */
     void *states[FG_MAX_STATES]; /* like weights */
     const struct fg_update *update; /* never NULL */
@@ -151,8 +146,8 @@ enum {
     FG_LARGEST_GRADIENT,
     FG_NORM_OF_WEIGHT, /* before the update */
     FG_NORM_OF_UPDATE,
-    FG_NORM_OF_CLIPPED, /* of the true gradient after factors and limit; not touched where there is no limit. Entries too
-                         * small for the dtype count as 0, as they do for the optimizer */
+    FG_NORM_OF_CLIPPED, /* of the true gradient after factors and limit; not touched where there is no limit. Entries
+                         * too small for the dtype count as 0, as they do for the optimizer */
     FG_SUM_NOT_FINITE, /* of a trial: 0 where every new weight and state is finite, else NaN; 0 without a trial */
     FG_UPDATE_SUMS
 };
@@ -199,12 +194,7 @@ struct fg_scale_rows_args {
     int exponent;
 };
 
-/* The size of a number is the power of two that frexp gives. What is 0, or would be flushed, has one less than the
- * smallest normal number, what is not finite one more than the largest. */
-static inline int fg_size_of_zero(fg_dtype dtype) { return dtype == FG_F32 ? -126 : -1022; }
-static inline int fg_size_of_infinity(fg_dtype dtype) { return dtype == FG_F32 ? 129 : 1025; }
-
-/* Of each row the size of its largest magnitude; a NaN is as large as an infinity. */
+/* Of each row the size (see range.h) of its largest magnitude; a NaN is as large as an infinity. */
 struct fg_row_sizes_args {
     int64_t rows, columns;
     const void *x; /* [rows][stride] */
@@ -275,9 +265,9 @@ struct fg_fma_chain_args {
     double *flops; /* how many that were */
 };
 
-/* A table may leave out kernels, which are then those of the table that it is based on. `lanes` and `panel_vecs` are how
- * it packs: 0 for as that one does. A table that packs in another way brings every FG_PACKED_KERNEL; the others know
- * rows, which are whole cache lines whatever the lanes. */
+/* A table may leave out kernels, which are then those of the table that it is based on. `lanes` and `panel_vecs` are
+ * how it packs: 0 for as that one does. A table that packs in another way brings every FG_PACKED_KERNEL; the others
+ * know rows, which are whole cache lines whatever the lanes. */
 typedef struct fg_kernels {
     fg_isa isa;
     fg_dtype dtype;

@@ -1,5 +1,5 @@
-/* What lies between two layers. Level 0 is the network's input, level l + 1 what layer l puts out: this is the only index
- * by which anything between layers is found.
+/* What lies between two layers. Level 0 is the network's input, level l + 1 what layer l puts out: this is the only
+ * index by which anything between layers is found.
  *
  * Rows lie in blocks, which each carry exponents of their own: what is stored is to be multiplied by 2^exponent. */
 #ifndef FG_LEVEL_H
@@ -8,8 +8,12 @@
 
 /* How the activations below a layer's weights and the deltas above them come together for backward-weights. */
 typedef struct fg_common_exponent {
-    enum { FG_AS_THEY_ARE, FG_TRUE_VALUES, FG_SCALED_INPUTS } kind;
-    int product, bias; /* exponents of what backward-weights gives */
+    enum {
+        FG_AS_THEY_ARE, /* all blocks have the same exponents */
+        FG_TRUE_VALUES, /* all blocks have been brought to exponent 0 */
+        FG_SCALED_INPUTS, /* activations have been multiplied by what the products of their blocks differ by */
+    } kind;
+    int product, bias; /* exponents of what backward-weights gives: of dW, and of the gradient of the bias */
 } fg_common_exponent;
 
 typedef struct fg_level {

@@ -5,7 +5,7 @@
 
 typedef struct fg_liveness {
     const fg_network *net;
-    int32_t window, seen; /* steps, of which no more than `window` are counted */
+    int32_t window, seen; /* seen: steps so far, counted up to `window` */
     int32_t **dead_for;   /* [layers]: each [fan_out], likewise */
     fg_arena arena;
 } fg_liveness;
@@ -14,6 +14,6 @@ fg_status fg_liveness_create(fg_liveness **out, const fg_network *, int32_t wind
 void fg_liveness_destroy(fg_liveness *);
 void fg_liveness_count_step(fg_liveness *);
 
-/* The share of a layer's units that are dead. Where no liveness is kept: in this pass. */
+/* The share of a layer's units that are dead; without a liveness, for the samples of this pass. */
 double fg_dead_share(const fg_plan *, int layer, fg_liveness *);
 #endif

@@ -1,7 +1,8 @@
-/* Rows that their block may have lost: the exponent of a block's signal follows the block's norm, so that a row far below
- * it may flush on its way though alone it would not. Who has to decide on each row looks for them, and lets those pass
- * once more, alone. Nothing is mended here. */
+/* Rows that their block may have lost: the exponent of a block's signal follows the block's norm, so that a row far
+ * below it may flush on its way though alone it would not. Who has to decide on each row looks for them, and lets
+ * those pass once more, alone. Nothing is mended here. */
 #include "lost_rows.h"
+#include "range.h"
 
 /* A row of zeros among the inputs has nothing to lose. */
 void fg_notice_lost_rows(fg_plan *plan, int l, int64_t block) {

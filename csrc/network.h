@@ -12,7 +12,7 @@ typedef struct fg_layer {
     fg_activation activation;
     fg_form form;
     int derivative_stored;
-    double derivative_below;
+    double derivative_below; /* f' where it is not stored and the output is not positive */
     double saturation; /* an |f'| below it counts as saturated; 0 where that is not counted */
     size_t parameters; /* elements of `weights`: depth * vecs * lanes */
     void *weights;     /* packed, see kernels.h */

@@ -6,7 +6,7 @@
 #define FG_NORM_H
 #include <math.h>
 
-/* Numbers from FG_SMALL to FG_LARGE are squared as they are, smaller ones times FG_GROW, larger ones times FG_SHRINK. */
+/* Numbers below FG_SMALL are squared times FG_GROW, numbers above FG_LARGE times FG_SHRINK, all others as they are. */
 #define FG_SMALL 0x1p-450
 #define FG_LARGE 0x1p450
 #define FG_GROW 0x1p600

@@ -2,7 +2,6 @@
  * and the drivers that it meets in a step. */
 #include "fpenv.h"
 #include "gradients.h"
-#include "packing.h"
 #include "stage.h"
 #include "statistics.h"
 #include "packing.h"

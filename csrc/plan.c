@@ -1,5 +1,5 @@
 /* Plans: how large everything is, where it lies, and which schedule suits the shape. */
-#include "gradients.h"
+#include "sharing.h"
 #include "stage.h"
 #include <stdlib.h>
 
@@ -112,7 +112,6 @@ static void carve_plan(void *owner, fg_arena *arena) {
         carve_two_levels(plan, arena);
         plan->lost = fg_arena_take(arena, (size_t)plan->capacity, sizeof *plan->lost);
     } else {
-        fg_loss_stage.carve(plan, layers, arena);
         carve_units(plan, arena);
         carve_scratch(plan, arena);
     }

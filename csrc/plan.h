@@ -54,7 +54,7 @@ struct fg_plan {
     int loss_exponent;
 };
 
-/* Rows [first, first + count) in blocks, and panels likewise: a thread's share of a layer. */
+/* A share of a level's work: neighbouring blocks of rows by neighbouring panels of columns. */
 typedef struct fg_share {
     int64_t first_block, blocks, first_panel, panels;
 } fg_share;
@@ -85,5 +85,22 @@ static inline double *fg_backward_sums(const fg_plan *plan, const fg_level *leve
 static inline void *fg_column_derivatives(const fg_plan *plan, int l, int64_t block, int64_t column) {
     const fg_level *const level = &plan->level[l];
     return fg_at(plan->net, level->column_derivatives, block * level->stride + column);
+}
+
+/* f' of a level from an element on, as a kernel meets it on the way to the delta there. The input has no activation: its
+ * derivative is 1. */
+static inline struct fg_derivative fg_derivative_of(const fg_plan *plan, int l, int64_t row, int64_t column) {
+    const fg_level *const level = &plan->level[l];
+    struct fg_derivative d = {.output = fg_element(plan, level, level->activation, row, column),
+                              .derivative = fg_element(plan, level, level->derivative, row, column),
+                              .delta = fg_element(plan, level, level->delta, row, column),
+                              .stride = level->stride,
+                              .derivative_below = 1.0,
+                              .scale = 1.0};
+    if (l > 0) {
+        d.derivative_stored = fg_layer_of(plan, l - 1)->derivative_stored;
+        d.derivative_below = fg_layer_of(plan, l - 1)->derivative_below;
+    }
+    return d;
 }
 #endif

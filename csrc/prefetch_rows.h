@@ -1,4 +1,4 @@
-/* What of a plan a unit of work will touch next, in the words of prefetch.h. */
+/* Adds rows of a level, or parameters of a layer, to what is to be prefetched: see prefetch.h. */
 #ifndef FG_PREFETCH_ROWS_H
 #define FG_PREFETCH_ROWS_H
 #include "plan.h"

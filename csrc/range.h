@@ -14,9 +14,9 @@ typedef struct fg_range {
     /* True values of up to this size, with products of up to this size, need no common exponent; one that is found
      * leaves blocks of products no larger than this, so that they can be added. */
     int room_for_product, room_for_sum;
-    /* A step is certain to be finite up to such gradients and weights, from such an eps on, that of an optimizer that
-     * centres apart, with quotients of up to this size: their sum times an lr of 2^10, and its quotient by eps and by a
-     * momentum's memory, stay in the range. */
+    /* What verdict.c calls certain to stay in the range: gradients and weights of up to these sizes; an eps of at least
+     * this, or that for an optimizer that centres; quotients, of an average by its root, of up to this size. Whatever
+     * they make of each other, times an lr of 2^10 and over what a momentum forgets, leaves room. */
     int certain_gradient, certain_weight, certain_eps, certain_centered_eps, certain_quotient;
 } fg_range;
 
@@ -46,6 +46,11 @@ static const fg_range fg_ranges[FG_DTYPES] = {
                 .certain_centered_eps = -400,
                 .certain_quotient = 400},
 };
+
+/* The size of a number is the power of two that frexp gives. What is 0, or would be flushed, has one less than the
+ * smallest normal number, what is not finite one more than the largest. */
+static inline int fg_size_of_zero(fg_dtype dtype) { return fg_ranges[dtype].least_normal; }
+static inline int fg_size_of_infinity(fg_dtype dtype) { return dtype == FG_F32 ? 129 : 1025; }
 
 /* |z| below which an activation through zero is linear on either side, to the last bit. */
 static inline double fg_near_zero(fg_dtype dtype) { return dtype == FG_F32 ? 0x1p-30 : 0x1p-60; }

@@ -1,10 +1,10 @@
 /* Settling: between the gradients and their application, what a clip makes of them. Norms carry the exponents of the
- * gradients that they measure, and are brought together before they are compared with a bound: gradients that have left
- * the range of their dtype, or of any number format, are clipped to where they fit.
+ * gradients that they measure, and are brought together before they are compared with a bound: gradients that have
+ * left the range of their dtype, or of any number format, are clipped to where they fit.
  *
- * Norms are sums over units of a fixed size, each a chain over the rows of one column, added in index order: the same to
- * the bit for any number of threads and for all instruction sets that fuse multiply-adds. */
-#include "gradients.h"
+ * Norms are sums over units of a fixed size, each a chain over the rows of one column, added in index order: the same
+ * to the bit for any number of threads and for all instruction sets that fuse multiply-adds. */
+#include "settle.h"
 #include "norm.h"
 #include "range.h"
 #include <limits.h>
@@ -13,7 +13,7 @@ static int64_t row_blocks(const fg_layer *layer) { return fg_ceil_div(layer->fan
 
 static int64_t stride_of(const fg_plan *plan, const fg_layer *layer) { return layer->vecs * plan->net->kernels->lanes; }
 
-/* Of units' columns in blocks of rows [first, end). */
+/* Of blocks [first, end) of a layer's rows, from the norms of their columns; the last block is the bias. */
 static double norm_of_blocks(const fg_plan *plan, int l, const double *norms, int64_t first, int64_t end) {
     const fg_layer *layer = fg_layer_of(plan, l);
     fg_squares squares = {0};
@@ -31,7 +31,7 @@ static double norm_of_column(const fg_plan *plan, int l, const double *norms, in
     return fg_norm(&squares);
 }
 
-/* A norm of norms. The largest true exponent is the sum's. */
+/* A norm of norms that carry exponents: squares are added at the exponent of the largest. */
 typedef struct {
     fg_squares squares;
     int exponent;
@@ -147,8 +147,9 @@ static void note_factor(factor_sizes *sizes, fg_scaled factor, double norm) {
     sizes->result = result > sizes->result ? result : sizes->result;
 }
 
-/* The power of two, as near to 1 as may be, that leaves normal numbers of factors of these sizes when they are divided by
- * it, or 0 of the smallest, and room for the gradients that have met them. */
+/* Columns' factors share an exponent. Divided by 2^exponent, those from the least to the largest size are to be normal
+ * numbers of the dtype, and what has met them is to stay in its range; where all cannot be, the smallest are 0. It is as
+ * near to 0 as that allows. */
 static int exponent_of_factors(const fg_plan *plan, const factor_sizes *sizes) {
     const fg_range *range = &fg_ranges[plan->net->kernels->dtype];
     int lowest, highest;

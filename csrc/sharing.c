@@ -25,8 +25,8 @@ fg_share fg_share_rows(const fg_plan *plan, fg_member me) {
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Whole panels first, then the last ones in pieces of some rows, which even out what the panels leave uneven. Each piece
- * costs backward-data another transposition of its panel: it is to have rows enough to pay for that. */
+/* Whole panels first, then the last ones in pieces of some rows, which even out what the panels leave uneven. Each
+ * piece costs backward-data another transposition of its panel: it is to have rows enough to pay for that. */
 static int draw_panels(fg_plan *plan, fg_counter *counter, int64_t panels, fg_member me, fg_share *share) {
     const int64_t blocks = fg_blocks(plan), whole = larger(panels - me.threads, 0), cut = panels - whole;
     const int64_t least = fg_ceil_div(me.threads, cut), most = fg_ceil_div(PIECES_OF_A_PANEL * me.threads, cut);

@@ -1,5 +1,5 @@
-/* How the work of a pass is shared among threads. Whatever a thread gets, every unit is computed by the same kernel with
- * the same arguments: shares never change a bit of the result. */
+/* How the work of a pass is shared among threads. Whatever a thread gets, every unit is computed by the same kernel
+ * with the same arguments: shares never change a bit of the result. */
 #ifndef FG_SHARING_H
 #define FG_SHARING_H
 #include "plan.h"
@@ -12,8 +12,8 @@ typedef struct fg_member {
     int thread, threads;
 } fg_member;
 
-/* The next of the shares that a layer or another stretch of work is cut into. Each has a counter of its own, which all
- * threads draw from until it is exhausted, so that nobody waits for a thread whose core is slow or busy. */
+/* The number of the next share of a layer or of another stretch of work. Each stretch has a counter of its own, which
+ * all threads draw from until it is exhausted, so that nobody waits for a thread whose core is slow or busy. */
 struct fg_counter {
     _Alignas(FG_CACHE_LINE) atomic_int next;
 };

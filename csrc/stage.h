@@ -1,17 +1,18 @@
 /* What a level is made of: a list of stages, in the order in which the signal meets them; backward meets them in the
- * other. A stage says how far it reaches, what memory it needs and what it does; plan.c carves the memory, step.c runs the
- * stages. How exponents pass through a stage is written in exponents/; its sums are its own.
+ * other. A stage says how far it reaches, what memory it needs and what it does; plan.c carves the memory, step.c runs
+ * the stages. How exponents pass through a stage is written in exponents/; its sums are its own.
  *
- * A TILE stage is the product, or works in its epilogue: such work has no function here but is an operation that the
- * kernel runs over the tile, see kernels/epilogue.inc.h. To add a stage: a file in stages/, a line in stage.c. */
+ * A TILE stage is the product of a level, of which there is one, or works in its epilogue: such work has no function
+ * here but is an operation that the kernel runs over the tile, see kernels/epilogue.inc.h. To add a stage: a file in
+ * stages/, a line in stage.c. */
 #ifndef FG_STAGE_H
 #define FG_STAGE_H
 #include "pass.h"
 
 typedef enum {
-    FG_TILE,  /* a tile in the first-level cache: shares are panels of row blocks */
-    FG_ROW,   /* whole rows, after the last panel of their block */
-    FG_BATCH, /* what needs to know all rows, after a barrier; it works on a share of them */
+    FG_TILE, /* a tile in the first-level cache: shares are panels of row blocks */
+    FG_ROW, /* whole rows, after the last panel of their block: shares are rows */
+    FG_BATCH, /* rows, by what has to be known of all of them: shares are rows, and a barrier comes before */
 } fg_reach;
 
 typedef void fg_stage_function(const fg_pass *, int level, fg_share, void *scratch /* this thread's */);
@@ -20,13 +21,11 @@ typedef struct fg_stage {
     fg_reach reach;
     void (*carve)(fg_plan *, int level, fg_arena *); /* NULL: needs none */
     fg_stage_function *forward, *backward;           /* NULL: does nothing */
+    int of_loss;                                     /* 1: belongs to passes that have a loss, and to all of these */
 } fg_stage;
 
 extern const fg_stage fg_input_stage, fg_linear_stage, fg_loss_stage;
 
-/* f' of a level from an element on, as a kernel meets it on the way to the delta there. */
-struct fg_derivative fg_derivative_of(const fg_plan *, int level, int64_t row, int64_t column);
-
-/* The stages of a level, ended by NULL. The loss comes after those of the last, in a pass that has one. */
+/* The stages of a level, ended by NULL. */
 const fg_stage *const *fg_stages_of(const fg_plan *, int level);
 #endif

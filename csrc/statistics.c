@@ -51,7 +51,7 @@ static int exponents_differ(const fg_plan *plan, const level_units *units) {
     return differ;
 }
 
-/* The same of numbers where degree is 1, of squares where it is 2. */
+/* The same of units with exponents of their own: sums of numbers where degree is 1, of squares where it is 2. */
 static fg_scaled add_scaled_units(const fg_plan *plan, const level_units *units, int which, int degree) {
     const int64_t blocks = fg_blocks(plan);
     const int common = exponent_of(plan, units, which);
@@ -101,7 +101,7 @@ static fg_scaled delta_square(const fg_plan *plan, int l) {
     return add_scaled_units(plan, &units, FG_SUM_DELTA_SQUARED, 2);
 }
 
-/* Of dL/da: what meets f' still has the exponents of the level above. */
+/* Of dL/da, which still has the exponents of the level above: they move as it meets f'. */
 static fg_scaled output_gradient_square(const fg_plan *plan, int l) {
     const int level = l + 1, above = level < plan->net->layers ? level + 1 : level;
     const level_units units = backward_units(plan, level, plan->level[above].delta_exponents);
@@ -176,11 +176,13 @@ static double clip_factor(const fg_plan *plan, const fg_training *training, int 
     const int exponent = plan->level[l + 1].common.product;
     const fg_scaled after = {w->clipped, 0}, largest = {largest_gradient(plan, l), exponent};
     switch (training ? training->config.clip.kind : FG_CLIP_none) {
-    case FG_CLIP_none: return 1.0;
+    case FG_CLIP_norm:
+    case FG_CLIP_layer_norm:
+    case FG_CLIP_adaptive: return plan->store.settled[l].clip_factor;
     case FG_CLIP_value:
         return at_exponent(largest, 0) <= training->config.clip.bound ? 1.0
                                                                       : at_exponent(after, exponent) / w->gradient;
-    default: return plan->store.settled[l].clip_factor;
+    default: return 1.0;
     }
 }
 

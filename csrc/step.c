@@ -1,13 +1,15 @@
-/* A pass, from a batch to what is asked of it. A step: forward, loss, backward-data of all layers, then all gradients of
- * weights with their updates. Nothing is updated before every update is known to be finite. Both schedules run this one
- * code: they differ in what a thread's share is and in whether threads wait for each other between layers. */
+/* A pass, from a batch to what is asked of it. A step: forward, loss, backward-data of all layers, then all gradients
+ * of weights with their updates. Nothing is updated before every update is known to be finite. Both schedules run this
+ * one code: they differ in what a thread's share is and in whether threads wait for each other between layers. */
 #include "exponents/exponents.h"
 #include "fpenv.h"
 #include "gradients.h"
 #include "lost_rows.h"
 #include "results.h"
+#include "settle.h"
 #include "stage.h"
 #include "statistics.h"
+#include "verdict.h"
 #include <assert.h>
 #include <limits.h>
 #include <math.h>
@@ -25,12 +27,11 @@ static void wait_for(const fg_plan *plan, fg_reach reach, fg_member me) {
         between_layers(plan, me);
 }
 
-static void run_forward(const fg_pass *p, const fg_stage *stage, int level, fg_member me) {
+/* Nothing comes before the first stage of a pass that it could wait for. */
+static void run_forward(const fg_pass *p, const fg_stage *stage, int level, int is_first, fg_member me) {
     void *const scratch = p->plan->scratch ? p->plan->scratch[me.thread] : NULL;
     fg_share share;
-    if (!stage->forward)
-        return;
-    if (level > 0)
+    if (!is_first)
         wait_for(p->plan, stage->reach, me);
     if (stage->reach == FG_TILE)
         for (int taken = 0; fg_draw_forward(p->plan, level, me, &taken, &share);)
@@ -42,8 +43,6 @@ static void run_forward(const fg_pass *p, const fg_stage *stage, int level, fg_m
 static void run_backward(const fg_pass *p, const fg_stage *stage, int level, fg_member me) {
     void *const scratch = p->plan->scratch[me.thread];
     fg_share share;
-    if (!stage->backward)
-        return;
     wait_for(p->plan, stage->reach, me);
     if (stage->reach == FG_TILE)
         for (int taken = 0; fg_draw_backward_data(p->plan, level - 1, me, &taken, &share);)
@@ -52,21 +51,27 @@ static void run_backward(const fg_pass *p, const fg_stage *stage, int level, fg_
         stage->backward(p, level, fg_share_rows(p->plan, me), scratch);
 }
 
+/* A pass that goes on from one that has been made has only the loss left to do. */
 static void run_all_forward(const fg_pass *p, fg_member me) {
-    for (int level = 0; level <= p->plan->net->layers; level++)
-        for (const fg_stage *const *stage = fg_stages_of(p->plan, level); *stage; stage++)
-            run_forward(p, *stage, level, me);
+    for (int level = 0; level <= p->plan->net->layers; level++) {
+        const fg_stage *const *const first = fg_stages_of(p->plan, level);
+        for (const fg_stage *const *stage = first; *stage; stage++)
+            if ((*stage)->forward && ((*stage)->of_loss ? p->extent != FG_OUTPUTS : p->forward))
+                run_forward(p, *stage, level, level == 0 && stage == first, me);
+    }
 }
 
-/* Down to the lowest level whose deltas are wanted: that of the input only where gradients are kept. */
+/* Down to the lowest level whose deltas are wanted: that of the input only where gradients are kept. A product gives the
+ * deltas of the level below its own. */
 static void run_all_backward(const fg_pass *p, fg_member me) {
     const int lowest = p->plan->memory == FG_KEEPS_GRADIENTS ? 0 : 1;
-    for (int level = p->plan->net->layers; level > lowest; level--) {
+    for (int level = p->plan->net->layers; level >= lowest; level--) {
         const fg_stage *const *const first = fg_stages_of(p->plan, level), *const *stage = first;
         while (*stage)
             stage++;
         while (stage-- > first)
-            run_backward(p, *stage, level, me);
+            if ((*stage)->backward && ((*stage)->reach != FG_TILE || level > lowest))
+                run_backward(p, *stage, level, me);
     }
 }
 
@@ -81,7 +86,7 @@ static void bring_together(fg_plan *plan, fg_member me) {
         plan->has_common = 1;
 }
 
-/* The largest exponent of a block with a loss is the batch's. */
+/* The batch's exponent is the largest of a block whose loss is not 0. */
 static void add_losses(fg_plan *plan) {
     plan->loss = 0.0;
     plan->loss_exponent = INT_MIN;
@@ -130,11 +135,9 @@ static void run_settled(void *context, int thread, int threads, fg_team *team) {
 static void run_pass(void *context, int thread, int threads, fg_team *team) {
     fg_pass *p = context;
     const fg_member me = {team, thread, threads};
-    if (p->forward)
-        run_all_forward(p, me);
+    run_all_forward(p, me);
     if (p->extent == FG_OUTPUTS)
         return;
-    run_forward(p, &fg_loss_stage, p->plan->net->layers, me);
     if (p->extent == FG_ALL_GRADIENTS)
         run_all_backward(p, me);
     fg_barrier(team);
@@ -196,7 +199,7 @@ static void pass_scaled(fg_plan *plan, const fg_batch *batch, void *outputs, int
     fg_get_scaled_outputs(plan, outputs, exponents);
 }
 
-/* A row alone marks row 0, whose mark has been read by then. */
+/* A row that passes alone marks row 0 anew, whose mark has been read by then. */
 void fg_plan_scaled_forward(fg_plan *plan, const fg_batch *batch, void *outputs, int32_t *exponents) {
     const int64_t columns = plan->level[plan->net->layers].columns;
     const fg_fpenv caller = fg_fpenv_enter();

@@ -1,5 +1,6 @@
 /* Memory for gradients that have to wait, and for what is to be known of them. */
-#include "gradients.h"
+#include "plan.h"
+#include "training.h"
 
 static double **take_column_norms(const fg_plan *plan, fg_arena *arena) {
     const fg_network *net = plan->net;

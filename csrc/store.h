@@ -26,4 +26,10 @@ typedef struct fg_store {
     fg_settled *settled; /* [layers] */
     fg_arena arena;
 } fg_store;
+
+/* Whether the store has all that a step with such a clip needs; if not, it is taken anew, and what it held is lost. On
+ * failure there is no store. */
+int fg_store_suffices(const fg_plan *, fg_clip_kind);
+fg_status fg_store_take(fg_plan *, fg_clip_kind);
+void fg_store_free(fg_plan *);
 #endif

@@ -2,6 +2,15 @@
 #include "training.h"
 #include <stdlib.h>
 
+int fg_clip_waits(fg_clip_kind kind) {
+    static const int waits[] = {
+#define FG_CLIP(name, waits) waits,
+#include "clips.def"
+#undef FG_CLIP
+    };
+    return waits[kind];
+}
+
 static void carve_training(void *owner, fg_arena *arena) {
     fg_training *o = owner;
     o->update = fg_arena_take(arena, (size_t)o->net->layers, sizeof *o->update);

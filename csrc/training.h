@@ -16,10 +16,13 @@ struct fg_training {
     fg_layer_update *update; /* [layers] */
     int state_count;
     void **state[FG_MAX_STATES]; /* [layers], each like the layer's weights */
-    double gradient_bound, average_bound; /* of the step at hand's gradients, and of their average before it */
+    double gradient_bound, average_bound; /* of any entry of this step's gradients, and of their average before it */
     fg_liveness *liveness; /* NULL: nobody watches */
     fg_arena arena;
 };
+
+/* Whether gradients have to wait, to be clipped. */
+int fg_clip_waits(fg_clip_kind);
 
 /* What step number steps + 1 does to an element, optim.c. */
 struct fg_update fg_next_update(const fg_optimizer_config *, int64_t steps);

@@ -1,13 +1,14 @@
-/* Whether a step may be applied. A step whose update cannot be represented must change nothing, and no copy is kept, so
- * the verdict comes before the first weight is touched.
+/* Whether a step may be applied. A step whose update cannot be represented must change nothing, and no copy is kept,
+ * so the verdict comes before the first weight is touched.
  *
- * It needs no pass over anything: |dW_ij| <= ||A_{l-1}|| ||D_l|| (Cauchy-Schwarz), and both norms are at hand. With the
- * gradients, the weights and the optimizer's numbers far from the end of the range, every new value is certain to be
- * finite. Where one of them is not, the gradients are stored and the updates first tried, all of them before the first is
- * applied. The state that a passed trial
- * leaves needs no memory of it but `average_bound`: averages and momentum shrink what entered them, and the same lr has
- * just been seen to take their largest value. A learning rate that changes between steps would need a trial after each
- * change.
+ * It needs no pass over anything: |dW_ij| <= ||A_{l-1}|| ||D_l|| (Cauchy-Schwarz), and both norms are at hand. With
+ * the gradients, the weights and the optimizer's numbers far from the end of the range, every new value is certain to
+ * be finite. Where one of them is not, the gradients are stored and the updates first tried, all of them before the
+ * first is applied.
+ *
+ * A trial that is passed may leave large averages and momenta behind. Later verdicts need not know of them, but for
+ * `average_bound`: both only shrink what has entered them, and the same lr has just been seen to bear them at their
+ * largest. A learning rate that changes between steps would need a trial after each change.
  *
  * The quotients of the optimizers that divide, with v kept as its root s, which has the range of a gradient:
  *
@@ -16,28 +17,28 @@
  * Adam: m = sum a_k g_k and v = sum b_k g_k^2 over the past k = 0, 1 ... t - 1, both corrected for their bias, with
  * a_k = (1 - beta1) beta1^k / (1 - beta1^t) <= beta1^k and b_k likewise >= (1 - beta2) beta2^k. By Cauchy-Schwarz
  * m^2 <= v sum a_k^2 / b_k <= v / (1 - beta2) sum (beta1^2 / beta2)^k. Rounding makes each beta at most 1 + 2^-20 times
- * as large or small; what flushes s to zero is at most the smallest normal number, and eps is not less. Where the series
- * grows, as with beta2 far below beta1, v may forget a gradient that m remembers; then |m| is averaged along, and eps
- * divides.
+ * as large or small; what flushes s to zero is at most the smallest normal number, and eps is not less. Where the
+ * series grows, as with beta2 far below beta1, v may forget a gradient that m remembers; then |m| is averaged along,
+ * and eps divides.
  *
- * Centred RMSprop: a constant gradient leaves no variance, so eps divides. |g - c| is at most the sum of the gradient's
- * bound and the average's, and the root of the variance is bounded by that over sqrt(1 - alpha).
+ * Centred RMSprop: a constant gradient leaves no variance, so eps divides. |g - c| is at most the sum of the
+ * gradient's bound and the average's, and the root of the variance is bounded by that over sqrt(1 - alpha).
  *
  * Momentum multiplies by at most 1 / (1 - momentum). */
-#include "gradients.h"
+#include "verdict.h"
 #include "norm.h"
 #include "range.h"
 #include "statistics.h"
 
 static double longest_average(void) { return 1.0 - ldexp(1.0, -14); }
 
-/* At least so much of v is kept: of 1 - sqrt(beta2), as the kernels have it, rounding takes up to 2^-24. */
+/* The least that beta2 may be in the kernels, which have it as 1 - sqrt(beta2), rounded by up to 2^-24. */
 static double kept_of_square(double beta2) {
     const double root = fmax(sqrt(beta2) - ldexp(1.0, -24), 0.0);
     return root * root;
 }
 
-/* t: of this step. */
+/* t: the number of this step, the first being 1. */
 static double adam_quotient_squared(const fg_optimizer_config *c, double t) {
     const double ratio = c->beta1 > 0.0 ? c->beta1 * c->beta1 / kept_of_square(c->beta2) : 0.0;
     const double terms =
@@ -56,7 +57,7 @@ static double bound_of_weights(const fg_network *net) {
     return largest;
 }
 
-/* Of an average of gradients after this step, weight decay included. */
+/* No entry of the average of gradients, in which weight decay may be, is larger after this step. */
 static double next_average_bound(const fg_training *o) {
     const fg_optimizer_config *c = &o->config.optimizer;
     const double rate = c->kind == FG_OPTIMIZER_adam ? c->beta1 : c->beta2;
@@ -82,7 +83,9 @@ static int division_is_certain(const fg_training *o, const fg_range *b) {
     case FG_OPTIMIZER_rmsprop_centered_momentum:
         return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->certain_centered_eps) &&
                o->average_bound <= ldexp(1.0, b->certain_quotient);
-    default: return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->certain_eps);
+    case FG_OPTIMIZER_rmsprop:
+    case FG_OPTIMIZER_rmsprop_momentum: return c->beta2 <= longest_average() && c->eps >= ldexp(1.0, b->certain_eps);
+    default: return 0;
     }
 }
 
@@ -109,9 +112,11 @@ static double bound_after_clip(const fg_training *o, double bound) {
     const fg_clip_config *clip = &o->config.clip;
     const double most = clip->bound * (1.0 + ldexp(1.0, -20));
     switch (clip->kind) {
-    case FG_CLIP_none: return bound;
+    case FG_CLIP_value:
+    case FG_CLIP_norm:
+    case FG_CLIP_layer_norm: return fmin(bound, most);
     case FG_CLIP_adaptive: return clip->output ? fmin(bound, most * fmax(bound_of_weights(o->net), clip->eps)) : bound;
-    default: return fmin(bound, most);
+    default: return bound;
     }
 }
 

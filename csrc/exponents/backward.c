@@ -53,7 +53,7 @@ static int size_of_derivative(const fg_plan *plan, int l, int64_t block) {
     return total > 0.0 ? fg_size_of(total) - fg_size_of((double)(fg_rows_in_block(plan, block) * level->columns)) : 0;
 }
 
-/* All the way: the gradient may be as small as f' is. */
+/* f' is raised all the way to 1, not by multiples of FG_MOVE: the gradient that it meets may be as small as it is. */
 int fg_output_delta_move(const fg_plan *plan, int64_t block) {
     const int farthest = fg_ranges[plan->net->kernels->dtype].farthest_raise;
     const int size = size_of_derivative(plan, plan->net->layers, block);

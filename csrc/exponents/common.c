@@ -1,7 +1,7 @@
-/* Backward-weights adds up what the blocks of rows have to say, which may carry different exponents. Here the inputs and
- * deltas of a layer are brought to where they can be added: as they are, where all blocks agree; to their true values,
- * where these and their products fit; else the inputs take what the products of the blocks differ by, or have beyond the
- * range, and the largest product decides. What a bias then meets as its input may be a power of two other than 1. */
+/* Backward-weights adds up the products of all blocks of rows, which may carry different exponents. Here the inputs and
+ * deltas of a layer are brought to where the products can be added: as they are, where all blocks agree; to their true
+ * values, where these and their products fit; else to the exponent of the largest product, to which the inputs of every
+ * block are shrunk. What a bias then meets as its input may be a power of two other than 1. */
 #include "exponents.h"
 #include "range.h"
 #include <limits.h>
@@ -47,7 +47,8 @@ static int fits_as_it_is(const fg_plan *plan, const block_sizes *s) {
            abs(s->size_of_signal + s->size_of_delta) <= range->room_for_product;
 }
 
-/* What a block's product is times a power of two of, once it is no larger than what leaves room for a sum of blocks. */
+/* The exponent of a block's product: that of its two factors together, or more where what is stored would leave no room
+ * for a sum of blocks. */
 static int product_exponent(const fg_plan *plan, const block_sizes *s) {
     const int room = fg_ranges[plan->net->kernels->dtype].room_for_sum;
     const int exponent = s->signal + s->delta, size = s->size_of_signal + s->size_of_delta - exponent;
@@ -59,7 +60,7 @@ static int certainly_fits(const fg_plan *plan, int l, int64_t block) {
     return fg_signal_block_square(plan, l, block) * fg_delta_block_square(plan, l + 1, block) <= 0x1p180;
 }
 
-/* Of blocks that all have these exponents. */
+/* Whether the products of blocks that all have these exponents can be added as they are. */
 static int products_fit(const fg_plan *plan, int l, int signal, int delta) {
     for (int64_t b = 0; b < fg_blocks(plan); b++) {
         if (certainly_fits(plan, l, b))

@@ -1,13 +1,16 @@
 /* The exponents of the signals: the activations and the delta of a row block are what is stored times 2^exponent. A
- * signal may vanish or explode by any number of decades, either way, while what is stored stays where floating point is
- * exact.
+ * signal may vanish or explode by any number of decades, either way, while what is stored stays where floating point
+ * is exact.
  *
- * A block moves where the norm that is expected of the next level leaves 2^+-40, by a multiple of 2^32, to near 1.
- * Expected is the norm of the block times what weights of this norm do to a random vector, beside the bias, and backward
- * times the mean f'. A signal that flows through a few saturated units alone, or that a single layer shrinks or raises by
- * some 25 decades, may be lost all the same, as is what is far below its block's norm. A power of two is exact, backward
- * is linear, and forward moves only where the activation commutes with it: so all values are those of a plain pass to
- * the bit wherever neither loses any. (A bias that outgrows the signal by 2^80 is added last instead of first.)
+ * A block *moves*, that is, it is multiplied by a power of 2^32 and its exponent changes by as much the other way,
+ * where the norm expected of the next level leaves 2^+-40; the power brings that norm near 1. What is expected of the
+ * next level is the norm of the block times what weights of this norm make of a random vector, or the bias where that
+ * is larger, and backward times the mean f'. A signal that flows through a few saturated units alone, or that a single
+ * layer shrinks or raises by some 25 decades, may be lost all the same, as is what is far below its block's norm.
+ *
+ * A power of two is exact, backward is linear, and forward an activation meets either z of its true size or one that
+ * it commutes with: so all values are those of a plain pass to the bit wherever neither loses any. (A bias that
+ * outgrows the signal by 2^80 is added last instead of first.)
  *
  * What decides depends on the parameters and on the rows of a block alone: every thread finds the same. */
 #ifndef FG_EXPONENTS_H
@@ -26,13 +29,13 @@ int fg_size_of_root(double square);
 int fg_move_for(const fg_plan *, int size);
 /* What a layer's weights make of the norm of a random vector of so many components, as a power of two. */
 int fg_gain_of(const fg_layer *, int64_t components);
-/* Where a level is best stored, as a power of two: near 1, but between what is met now and what comes out where the
- * weights that it meets next shrink or raise it by far. */
+/* The size at which a level is best stored, as a power of two: 1, but where the weights that it meets next shrink or
+ * raise it by far, half of that the other way: then what goes in and what comes out are equally far from 1. */
 int fg_aim_beside(const fg_plan *, int next_gain);
 /* The power of two of the largest magnitude of up to FG_ROW_BLOCK rows; INT_MIN where all are 0, that of 1 where one is
  * not finite. */
 int fg_largest_size(const fg_plan *, int64_t rows, int64_t columns, const void *x /* [rows][stride] */, int64_t stride);
-/* The smallest exponent, 0 at most, at which a value of about 2^size still leaves room for what it is added to. */
+/* The smallest exponent, 0 at most, at which a true value of about 2^size leaves room for what it is added to. */
 int fg_least_beside(const fg_plan *, int size);
 /* Multiplies a block of a level's matrix by 2^exponent. */
 void fg_scale_block(fg_plan *, fg_level *, void *matrix, int64_t block, int exponent);

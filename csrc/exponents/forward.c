@@ -35,7 +35,7 @@ static fg_signal_move signal_move(const fg_plan *plan, int l, int64_t block, int
     const fg_layer *layer = &plan->net->layer[l];
     const int input = plan->level[l].signal_exponents[block];
     const double square = fg_signal_block_square(plan, l, block);
-    const int bias = layer->bias_bound > 0.0 ? fg_size_of(layer->bias_bound) + 2 : INT_MIN; /* of up to 16 rows */
+    const int bias = layer->bias_bound > 0.0 ? fg_size_of(layer->bias_bound) + 2 : INT_MIN; /* FG_ROW_BLOCK rows */
     const int of_product = fg_size_of_root(square) + gain, of_bias = bias == INT_MIN ? INT_MIN : bias - input;
     fg_signal_exponents e = {input, input,
                              input - fg_move_for(plan, (of_product > of_bias ? of_product : of_bias) - aim)};
@@ -43,7 +43,7 @@ static fg_signal_move signal_move(const fg_plan *plan, int l, int64_t block, int
         const int least = fg_least_beside(plan, bias);
         e.preactivation = input < least ? least : input;
     }
-    if (e.preactivation != input) /* the bias is all that can be told from it */
+    if (e.preactivation != input) /* the product is lost beside the bias, which alone decides */
         e.output = e.preactivation - fg_move_for(plan, bias - e.preactivation - aim);
     if (layer->form == FG_NOT_THROUGH_ZERO || (layer->form == FG_THROUGH_ZERO && e.output > 0))
         e.output = 0;

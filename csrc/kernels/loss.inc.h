@@ -211,7 +211,8 @@ static void loss(const struct fg_loss_args *p) {
             break;
         case FG_LOSS_inner_product: elementwise_loss(terms_inner_product, 1.0, p, row, &value, &squares); break;
         case FG_LOSS_l2_norm: by_row += loss_l2_norm(p, row, &squares); break;
-        default: by_row += loss_cross_entropy(p, row, &squares);
+        case FG_LOSS_cross_entropy: by_row += loss_cross_entropy(p, row, &squares); break;
+        default: break;
         }
     *p->value = (by_row + row_total(&value)) * p->scale;
     p->sums[FG_SUM_DELTA_SQUARED] = accumulator_total(&squares.delta);

@@ -9,6 +9,7 @@
 #include "../kernels.h"
 #include "../layout.h"
 #include "../norm.h"
+#include "../range.h"
 
 #if FG_REAL_BITS == 32
 #define FG_DTYPE_SUFFIX f32

@@ -1,4 +1,4 @@
-/* The input: rows of a batch, gathered from where the caller keeps them, and brought near 1 where they are far from it. */
+/* The input: rows of a batch, gathered from where the caller keeps them; blocks far from 1 are brought near it. */
 #include "exponents/exponents.h"
 #include "lost_rows.h"
 #include "stage.h"

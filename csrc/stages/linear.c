@@ -1,5 +1,5 @@
-/* The linear layer with what the epilogues of its products do: bias, activation and sums forward, f' and sums backward. A
- * thread's share is cut into units of work, each handed to a kernel. Gradients of weights are not made here: gradients.c. */
+/* The linear layer with what the epilogues of its products do: bias, activation and sums forward, f' and sums backward.
+ * A thread's share is cut into units of work, each handed to a kernel. Gradients of weights are made in gradients.c. */
 #include "exponents/exponents.h"
 #include "lost_rows.h"
 #include "prefetch_rows.h"
@@ -51,7 +51,8 @@ static int take_part(fg_share *left, fg_share *part) {
     return part->blocks > 0;
 }
 
-/* Where the activation commutes with the exponent, z is measured as the outputs are stored. */
+/* z is measured as the product leaves it, or as the outputs are stored where the activation commutes with a power of
+ * two. */
 static void keep_exponents(fg_plan *plan, int l, fg_share share, const fg_signal_move *moves) {
     const int homogeneous = plan->net->layer[l].form == FG_HOMOGENEOUS;
     fg_level *const above = &plan->level[l + 1];
@@ -63,7 +64,8 @@ static void keep_exponents(fg_plan *plan, int l, fg_share share, const fg_signal
     }
 }
 
-/* Where no block has moved, what a row could lose shows in the inputs and the outputs. */
+/* Here only blocks that have moved are searched: what is lost in others shows in the inputs or the outputs, which are
+ * searched in any case. */
 static void notice_lost_rows(fg_plan *plan, int l, fg_share share) {
     for (int64_t b = share.first_block; b < share.first_block + share.blocks; b++)
         if (l > 0 && plan->level[l].signal_exponents[b] != 0)
@@ -123,22 +125,6 @@ static void forward(const fg_pass *p, int level, fg_share share, void *scratch) 
     (void)scratch;
     for (fg_share part; take_part(&share, &part);)
         forward_part(p->plan, level - 1, part);
-}
-
-/* The input has no activation: its derivative is 1. */
-struct fg_derivative fg_derivative_of(const fg_plan *plan, int l, int64_t row, int64_t column) {
-    const fg_level *const level = &plan->level[l];
-    struct fg_derivative d = {.output = fg_element(plan, level, level->activation, row, column),
-                              .derivative = fg_element(plan, level, level->derivative, row, column),
-                              .delta = fg_element(plan, level, level->delta, row, column),
-                              .stride = level->stride,
-                              .derivative_below = 1.0,
-                              .scale = 1.0};
-    if (l > 0) {
-        d.derivative_stored = fg_layer_of(plan, l - 1)->derivative_stored;
-        d.derivative_below = fg_layer_of(plan, l - 1)->derivative_below;
-    }
-    return d;
 }
 
 /* The blocks of a part through the transposed panel that args describe. */

@@ -5,6 +5,8 @@
 
 static void carve(fg_plan *plan, int l, fg_arena *arena) {
     (void)l;
+    if (plan->memory == FG_KEEPS_OUTPUTS)
+        return;
     plan->losses = fg_arena_take(arena, (size_t)plan->blocks, sizeof *plan->losses);
     plan->loss_exponents = fg_arena_take(arena, (size_t)plan->blocks, sizeof *plan->loss_exponents);
 }
@@ -44,4 +46,4 @@ static void compute_loss(const fg_pass *p, int l, fg_share share, void *scratch)
     }
 }
 
-const fg_stage fg_loss_stage = {.reach = FG_ROW, .carve = carve, .forward = compute_loss};
+const fg_stage fg_loss_stage = {.reach = FG_ROW, .carve = carve, .forward = compute_loss, .of_loss = 1};

@@ -123,8 +123,8 @@ cdef extern from "fastgrad.h" nogil:
                                   const void *w, const void *derivative, void *out, double *norm)
     fg_status fg_op_backward_weights(fg_isa, fg_dtype, int64_t rows, int64_t fan_in, int64_t fan_out, const void *x,
                                      const void *delta, void *dw, void *db, double *norms)
-    fg_status fg_op_loss(fg_isa, fg_dtype, const fg_loss_config *, int64_t columns, const void *outputs, const fg_batch *,
-                         void *gradient, double *value)
+    fg_status fg_op_loss(fg_isa, fg_dtype, const fg_loss_config *, int64_t columns, const void *outputs,
+                         const fg_batch *, void *gradient, double *value)
     fg_status fg_op_update(fg_isa, fg_dtype, const fg_optimizer_config *, int64_t steps, int64_t rows, int64_t columns,
                            void *w, const void *gradient, void *const *states, double *norms)
     double fg_seconds()

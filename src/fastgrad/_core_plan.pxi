@@ -64,7 +64,7 @@ cdef class Plan:
         return 0
 
     def forward(self, object x, object out, int64_t first=0, object exponents=None):
-        """Forward pass of rows from `first` to `out`. A plan that keeps outputs alone takes them in batches of its capacity.
+        """Forward pass of rows from `first` to `out`, by a plan that keeps outputs alone in batches of its capacity.
 
         With `exponents`, which only such a plan takes, a row of `out` is to be multiplied by 2 to the power of
         its entry there; otherwise it has true values.

@@ -9,7 +9,7 @@
 
 /* The scalar table rounds a product before it is added. */
 static inline double square_added(const fg_kernels *k, double x, double sum) {
-    return k->isa == FG_SCALAR ? x * x + sum : fma(x, x, sum);
+    return k->isa == FG_ISA_scalar ? x * x + sum : fma(x, x, sum);
 }
 
 static inline double chained_norm(const fg_kernels *k, const matrix *m, int64_t c) {

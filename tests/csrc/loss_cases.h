@@ -74,8 +74,13 @@ static inline void test_loss(const fg_kernels *k) {
             const int64_t first_row = random_between(0, 5), rows = random_between(1, FG_ROW_BLOCK);
             const loss_case c = new_loss_case(k, (fg_loss)kind, first_row, rows);
             double *const value = fenced(sizeof *value), *const sums = fenced(FG_BACKWARD_SUMS * sizeof *sums);
-            const struct fg_derivative output = {c.output.data, c.delta.data, c.delta.stride, (int)random_between(0, 1),
-                                                 0.25,          1.0};
+            const struct fg_derivative output = {.output = c.output.data,
+                                                 .derivative = c.delta.data,
+                                                 .delta = c.delta.data,
+                                                 .stride = c.delta.stride,
+                                                 .derivative_stored = (int)random_between(0, 1),
+                                                 .derivative_below = 0.25,
+                                                 .scale = 1.0};
             const struct fg_loss_args args = {.kind = (fg_loss)kind,
                                               .rows = rows,
                                               .columns = c.output.columns,

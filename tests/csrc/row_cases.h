@@ -4,6 +4,7 @@
 #include "layout.h"
 #include "matrix.h"
 #include "kernels.h"
+#include "range.h"
 
 /* A size of numbers whose squares may leave float32's range, or come near the end of float64's. The last is where the
  * squares of some float32 numbers underflow, and those of their neighbours do not. */

@@ -86,21 +86,21 @@ static void test_mixed_table_trains(fg_isa isa, fg_dtype dtype) {
     for (int is_mixed = 0; is_mixed < 2; is_mixed++) {
         const fg_batch batch = {.rows = ROWS, .inputs = inputs, .targets = targets};
         fg_network *net;
-        fg_optimizer *optimizer;
         fg_plan *plan;
         char out[HIDDEN * OUT * sizeof(double)];
         random_state = 7;
         net = new_network(&s);
         if (is_mixed)
             net->kernels = &mixed;
-        CHECK(!fg_optimizer_create(&optimizer, net, &sgd) && !fg_plan_create(&plan, net, ROWS, FG_TRAINING), "memory");
+        fg_training *const training = new_training_with(net, sgd);
+        CHECK(!fg_plan_create(&plan, net, ROWS, FG_KEEPS_LEVELS), "memory");
         for (int step = 0; step < STEPS; step++)
-            CHECK(!fg_plan_step(plan, &batch, FG_LOSS_mse, optimizer, &loss[is_mixed], NULL, NULL), "diverges");
+            CHECK(!step_on(plan, &batch, FG_LOSS_mse, training, &loss[is_mixed], NULL), "diverges");
         fg_network_get_weights(net, 1, out);
         for (int i = 0; i < HIDDEN * OUT; i++)
             weights[is_mixed][i] = real_at(dtype, out, i);
         fg_plan_destroy(plan);
-        fg_optimizer_destroy(optimizer);
+        fg_training_destroy(training);
         fg_network_destroy(net);
     }
     CHECK(fabs(loss[0] - loss[1]) <= 1e3 * real_epsilon(dtype), "losses %g and %g", loss[0], loss[1]);

@@ -9,6 +9,7 @@
 #include "row_cases.h"
 #include "update_cases.h"
 #include "fpenv.h"
+#include "range.h"
 
 static void check_product(const matrix *input, const matrix *weights, const matrix *bias, const matrix *product) {
     const double epsilon = real_epsilon(input->dtype);
@@ -258,7 +259,13 @@ static void backward_data_case(const fg_kernels *k, int64_t rows, int vecs) {
     double *const sums = fenced(FG_BACKWARD_SUMS * sizeof *sums);
     fg_prefetch prefetch = some_prefetch(&delta);
     const int move = magnitude < 1e-9 ? 32 : magnitude > 1e9 ? -32 : (int)random_between(-1, 1) * 32;
-    const struct fg_derivative as_below = {output.data, below.data, stride, stored, 0.25, ldexp(1.0, move)};
+    const struct fg_derivative as_below = {.output = output.data,
+                                           .derivative = below.data,
+                                           .delta = below.data,
+                                           .stride = stride,
+                                           .derivative_stored = stored,
+                                           .derivative_below = 0.25,
+                                           .scale = ldexp(1.0, move)};
     long double squares = 0, squares_slack = 0;
     const struct fg_linear_backward_data_args args = {.rows = rows,
                                                       .depth = depth,

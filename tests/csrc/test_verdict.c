@@ -4,6 +4,7 @@
 #include "fpenv.h"
 #include "networks.h"
 #include "gradients.h"
+#include "verdict.h"
 
 enum { FUZZ_LAYERS = 2, FUZZ_WIDTH = 3, FUZZ_ROWS = 4, FUZZ_STEPS = 12, FUZZ_NETWORKS = 1500 };
 
