@@ -85,6 +85,7 @@ static void for_each_unit(const fg_pass *p, fg_stretch stretch, fg_member me, un
 static void produce_and_apply(const fg_pass *p, const fg_weight_unit *unit, fg_prefetch *next) {
     struct fg_linear_backward_weights_args args = product_of(p->plan, unit);
     args.weights = weights_of(p->plan, unit);
+    args.gradient = p->plan->memory == FG_KEEPS_GRADIENTS ? gradient_of(p->plan, unit) : NULL;
     args.update = update_of(p, unit);
     args.limit = limit_of(p);
     args.prefetch = next;

@@ -38,7 +38,7 @@ typedef struct {
 } scaled_squares;
 
 static int true_exponent(fg_scaled x) {
-    int size;
+    int size = 0;
     if (x.value == 0.0)
         return INT_MIN;
     frexp(x.value, &size);
@@ -70,19 +70,33 @@ static fg_scaled norm_of_layers(const fg_plan *plan, int first, int end) {
     return (fg_scaled){fg_norm(&sum.squares), sum.exponent};
 }
 
-/* The same number with a value in [1/2, 1), which every dtype holds. */
-static fg_scaled normalized(double value, int exponent) {
-    int size = 0;
-    value = frexp(value, &size);
-    return (fg_scaled){value, exponent + size};
+/* Its value is one that every dtype holds. */
+static fg_scaled quotient(fg_scaled a, fg_scaled b) {
+    int size_of_a = 0, size_of_b = 0, size = 0;
+    const double x = frexp(a.value, &size_of_a), y = frexp(b.value, &size_of_b), value = frexp(x / y, &size);
+    return (fg_scaled){value, size + size_of_a - size_of_b + a.exponent - b.exponent};
+}
+
+/* Neither factor is negative. */
+static fg_scaled product(double a, double b) {
+    int size_of_a = 0, size_of_b = 0;
+    const double x = frexp(a, &size_of_a), y = frexp(b, &size_of_b);
+    return (fg_scaled){x * y, size_of_a + size_of_b};
 }
 
 /* min(1, bound / (norm + eps)). */
-static fg_scaled factor_for(fg_scaled norm, double bound, double eps) {
-    const double divisor = norm.value + ldexp(eps, -norm.exponent);
-    if (ldexp(bound, -norm.exponent) >= divisor)
+static fg_scaled factor_for(fg_scaled norm, fg_scaled bound, double eps) {
+    scaled_squares terms = {.exponent = INT_MIN};
+    fg_scaled divisor;
+    find_exponent(&terms, norm);
+    find_exponent(&terms, (fg_scaled){eps, 0});
+    if (terms.exponent == INT_MIN)
         return (fg_scaled){1.0, 0};
-    return normalized(bound / divisor, -norm.exponent);
+    divisor.exponent = terms.exponent;
+    divisor.value = ldexp(norm.value, norm.exponent - divisor.exponent) + ldexp(eps, -divisor.exponent);
+    if (ldexp(bound.value, bound.exponent - divisor.exponent) >= divisor.value)
+        return (fg_scaled){1.0, 0};
+    return quotient(bound, divisor);
 }
 
 static void multiply_layer(fg_plan *plan, int l, fg_scaled factor) {
@@ -102,43 +116,84 @@ static void set_factor(fg_plan *plan, int l, int64_t u, double factor) {
         ((double *)factors)[u] = factor;
 }
 
+/* What a column of W is clipped by. */
+typedef struct {
+    int clipped;
+    double norm_after; /* as it is stored */
+    fg_scaled factor;  /* of what is stored */
+} column_clip;
+
+static column_clip clip_of_column(const fg_plan *plan, int l, double bound, int64_t u) {
+    const int exponent = plan->level[l + 1].common.product;
+    const double norm = plan->store.gradient_norms[l][u];
+    const fg_scaled most = product(bound, plan->store.weight_norms[l][u]);
+    const double most_as_stored = ldexp(most.value, most.exponent - exponent);
+    if (norm <= most_as_stored)
+        return (column_clip){0, norm, {norm == 0.0 ? 0.0 : 0.5, exponent + 1}};
+    return (column_clip){1, most_as_stored, quotient(most, (fg_scaled){norm, 0})};
+}
+
+/* Powers of two of the factors of a layer's columns, and of the largest column that they make. */
+typedef struct {
+    int least, largest, result;
+} factor_sizes;
+
+static void note_factor(factor_sizes *sizes, fg_scaled factor, double norm) {
+    const int size = factor.exponent - 1, result = true_exponent((fg_scaled){norm, factor.exponent});
+    if (factor.value == 0.0 || !isfinite(factor.value))
+        return;
+    sizes->least = size < sizes->least ? size : sizes->least;
+    sizes->largest = size > sizes->largest ? size : sizes->largest;
+    sizes->result = result > sizes->result ? result : sizes->result;
+}
+
 /* Columns' factors share an exponent. Divided by 2^exponent, those from the least to the largest size are to be normal
- * numbers of the dtype, or where all cannot be, the smallest 0. It is as near to 0 as that allows. */
-static int exponent_of_factors(const fg_plan *plan, int least, int largest) {
+ * numbers of the dtype, and what has met them is to stay in its range; where all cannot be, the smallest are 0. It is as
+ * near to 0 as that allows. */
+static int exponent_of_factors(const fg_plan *plan, const factor_sizes *sizes) {
     const fg_range *range = &fg_ranges[plan->net->kernels->dtype];
-    const int lowest = largest - range->farthest_move, highest = least - range->least_normal;
+    int lowest, highest;
+    if (sizes->largest == INT_MIN)
+        return 0;
+    lowest = sizes->largest - range->farthest_move;
+    lowest = sizes->result - range->room_for_sum > lowest ? sizes->result - range->room_for_sum : lowest;
+    highest = sizes->least - range->least_normal;
     if (lowest > 0 || lowest > highest)
         return lowest;
     return highest < 0 ? highest : 0;
 }
 
+/* Norms of whole columns take the place of those of their first blocks of rows. */
+static void measure_whole_columns(fg_plan *plan, int l, double least_weights) {
+    for (int64_t u = 0; u < fg_layer_of(plan, l)->fan_out; u++) {
+        double *const gradient = &plan->store.gradient_norms[l][u], *const weights = &plan->store.weight_norms[l][u];
+        *gradient = norm_of_column(plan, l, plan->store.gradient_norms[l], u);
+        *weights = fmax(norm_of_column(plan, l, plan->store.weight_norms[l], u), least_weights);
+    }
+}
+
 /* Each column of W is held to a multiple of the norm of its weights: Brock et al. 2021, arXiv:2102.06171. Columns of
  * zeros need no factor. */
 static void clip_columns(fg_plan *plan, int l, const fg_clip_config *clip) {
-    enum { KEPT = -1 };
     const int64_t columns = fg_layer_of(plan, l)->fan_out;
-    double *const ratios = plan->store.gradient_norms[l]; /* each takes the place of the norm that it comes from */
     fg_settled *const settled = &plan->store.settled[l];
-    const int exponent = plan->level[l + 1].common.product;
-    int least = INT_MAX, largest = INT_MIN, shared;
+    factor_sizes sizes = {INT_MAX, INT_MIN, INT_MIN};
     fg_squares after = {0};
+    int shared;
+    measure_whole_columns(plan, l, clip->eps);
     for (int64_t u = 0; u < columns; u++) {
-        const double norm = norm_of_column(plan, l, plan->store.gradient_norms[l], u);
-        const double weights = norm_of_column(plan, l, plan->store.weight_norms[l], u);
-        const double most = clip->bound * fmax(weights, clip->eps), most_as_stored = ldexp(most, -exponent);
-        const int clipped = !(norm <= most_as_stored);
-        const int size = clipped ? ilogb(most / norm) : exponent;
-        fg_add_square(&after, clipped ? most_as_stored : norm);
-        settled->by_column |= clipped;
-        ratios[u] = clipped ? most / norm : norm == 0.0 ? 0.0 : KEPT;
-        least = norm != 0.0 && size < least ? size : least;
-        largest = norm != 0.0 && size > largest ? size : largest;
+        const column_clip column = clip_of_column(plan, l, clip->bound, u);
+        fg_add_square(&after, column.norm_after);
+        settled->by_column |= column.clipped;
+        note_factor(&sizes, column.factor, plan->store.gradient_norms[l][u]);
     }
     if (!settled->by_column)
         return;
-    shared = exponent_of_factors(plan, least, largest);
-    for (int64_t u = 0; u < columns; u++)
-        set_factor(plan, l, u, ratios[u] == KEPT ? ldexp(1.0, exponent - shared) : ldexp(ratios[u], -shared));
+    shared = exponent_of_factors(plan, &sizes);
+    for (int64_t u = 0; u < columns; u++) {
+        const fg_scaled factor = clip_of_column(plan, l, clip->bound, u).factor;
+        set_factor(plan, l, u, ldexp(factor.value, factor.exponent - shared));
+    }
     settled->weights.exponent = shared;
     settled->clip_factor = fg_norm(&after) / settled->weights_norm.value;
 }
@@ -152,7 +207,7 @@ static void clip_units(fg_plan *plan, int l, const fg_clip_config *clip) {
     clip_columns(plan, l, clip);
     if (plan->net->has_bias) {
         const double weights = norm_of_blocks(plan, l, plan->store.weight_norms[l], blocks, blocks + 1);
-        const fg_scaled factor = factor_for(settled->bias_norm, clip->bound * fmax(weights, clip->eps), 0.0);
+        const fg_scaled factor = factor_for(settled->bias_norm, product(clip->bound, fmax(weights, clip->eps)), 0.0);
         settled->bias.value = factor.value;
         settled->bias.exponent += factor.exponent;
     }
@@ -173,7 +228,7 @@ static void settle_layer(fg_plan *plan, int l, const fg_clip_config *clip) {
         measure_layer(plan, l);
     switch (clip->kind) {
     case FG_CLIP_layer_norm:
-        multiply_layer(plan, l, factor_for(norm_of_layers(plan, l, l + 1), clip->bound, clip->eps));
+        multiply_layer(plan, l, factor_for(norm_of_layers(plan, l, l + 1), (fg_scaled){clip->bound, 0}, clip->eps));
         break;
     case FG_CLIP_adaptive: clip_units(plan, l, clip); break;
     default: multiply_layer(plan, l, (fg_scaled){1.0, 0});
@@ -189,7 +244,8 @@ void fg_settle(const fg_pass *p, fg_member me) {
         return;
     fg_barrier(me.team);
     if (me.thread == 0) {
-        const fg_scaled factor = factor_for(norm_of_layers(plan, 0, plan->net->layers), clip->bound, clip->eps);
+        const fg_scaled norm = norm_of_layers(plan, 0, plan->net->layers);
+        const fg_scaled factor = factor_for(norm, (fg_scaled){clip->bound, 0}, clip->eps);
         for (int l = 0; l < plan->net->layers; l++)
             multiply_layer(plan, l, factor);
     }

@@ -51,11 +51,13 @@ fg_status fg_store_take(fg_plan *plan, fg_clip_kind clip) {
     void (*const carve)(void *, fg_arena *) = clip == FG_CLIP_adaptive ? carve_with_units
                                               : fg_clip_waits(clip)    ? carve_with_norms
                                                                        : carve_gradients;
-    fg_store_free(plan);
+    fg_store before = plan->store;
+    plan->store = (fg_store){0};
     if (fg_arena_build(&plan->store.arena, carve, plan)) {
-        plan->store = (fg_store){0};
+        plan->store = before;
         return FG_ERR_MEMORY;
     }
+    fg_arena_free(&before.arena);
     return FG_OK;
 }
 

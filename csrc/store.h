@@ -20,16 +20,17 @@ typedef struct fg_settled {
 
 typedef struct fg_store {
     void **gradients; /* [layers]: each like the layer's weights, times 2^-exponent: level.h; NULL: not there */
-    double **gradient_norms; /* [layers]: each [row blocks of W + 1][fan_out], of a unit's columns, the bias last */
+    double *
+        *gradient_norms; /* [layers]: each [row blocks of W + 1][vecs * lanes], of a unit's columns, the bias last */
     double **weight_norms; /* likewise, of the weights */
     void **column_factors; /* [layers]: each [vecs * lanes] */
     fg_settled *settled; /* [layers] */
     fg_arena arena;
 } fg_store;
 
-/* Whether the store has all that a step with such a clip needs; if not, it is taken anew, and what it held is lost. On
- * failure there is no store. */
+/* Whether the store has all that a step with such a clip needs. */
 int fg_store_suffices(const fg_plan *, fg_clip_kind);
+/* Takes it anew, and what it held is lost; on failure it stays as it is. */
 fg_status fg_store_take(fg_plan *, fg_clip_kind);
 void fg_store_free(fg_plan *);
 #endif
