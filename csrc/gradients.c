@@ -3,6 +3,7 @@
 #include "gradients.h"
 #include "prefetch_rows.h"
 #include <float.h>
+#include <math.h>
 
 /* Where a unit's parameters lie in the packed array of its layer. */
 static void *unit_at(const fg_plan *plan, void *packed, const fg_weight_unit *unit) {
