@@ -2,6 +2,8 @@
  * to the optimizer. What happens in between is settle.c's business. */
 #include "gradients.h"
 #include "prefetch_rows.h"
+#include <float.h>
+#include <math.h>
 
 /* Where a unit's parameters lie in the packed array of its layer. */
 static void *unit_at(const fg_plan *plan, void *packed, const fg_weight_unit *unit) {
@@ -31,9 +33,10 @@ static void find_states(const fg_pass *p, const fg_weight_unit *unit, void **sta
         states[s] = unit_at(p->plan, p->training->state[s][unit->layer], unit);
 }
 
+/* A subnormal bound reads as 0, which would be none. */
 static double limit_of(const fg_pass *p) {
     const fg_clip_config *clip = &p->training->config.clip;
-    return clip->kind == FG_CLIP_value ? clip->bound : 0.0;
+    return clip->kind == FG_CLIP_value ? fmax(clip->bound, DBL_MIN) : 0.0;
 }
 
 static struct fg_linear_backward_weights_args product_of(const fg_plan *plan, const fg_weight_unit *unit) {

@@ -20,8 +20,7 @@ typedef struct fg_settled {
 
 typedef struct fg_store {
     void **gradients; /* [layers]: each like the layer's weights, times 2^-exponent: level.h; NULL: not there */
-    double *
-        *gradient_norms; /* [layers]: each [row blocks of W + 1][vecs * lanes], of a unit's columns, the bias last */
+    double **gradient_norms; /* [layers]: each [row blocks of W + 1][vecs * lanes], of a unit's columns */
     double **weight_norms; /* likewise, of the weights */
     void **column_factors; /* [layers]: each [vecs * lanes] */
     fg_settled *settled; /* [layers] */

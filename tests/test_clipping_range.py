@@ -207,6 +207,20 @@ def test_a_tiny_bound_still_counts(isa, clip):
     np.testing.assert_allclose(trainer.stats.update_norm, exact.statistics["update_norm"], rtol=1e-9)
 
 
+@by_dtype
+@by_isa
+@pytest.mark.parametrize(
+    "clip", [fg.ClipValue(5e-324), fg.ClipNorm(5e-324), fg.ClipNorm(5e-324, per="layer"), fg.ClipAdaptive(5e-324)],
+    ids=repr,
+)  # fmt: skip
+def test_a_bound_that_is_subnormal_leaves_nothing(clip, isa, dtype):
+    case = chain("tanh", [1.0] * 3, bias=True)
+    before = parameters(case.build(isa, dtype))
+    trainer, _ = step_of(case, clip, isa, dtype, fg.SGD(lr=0.5))
+    assert same_bits(parameters(trainer.net), before)
+    assert trainer.stats.clip_factor.max() < 1e-300
+
+
 @by_isa
 @pytest.mark.parametrize("clip", [fg.ClipValue(1e45), fg.ClipNorm(1e45), fg.ClipNorm(1e45, per="layer")], ids=repr)
 def test_what_is_still_beyond_the_dtype_after_clipping_is_refused(isa, clip):

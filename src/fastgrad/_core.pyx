@@ -166,6 +166,11 @@ cdef class Network:
             self.torn = self.torn or None
         return 0
 
+    cdef object parameter_bytes(self):
+        """Of all weights and biases, or of as many gradients."""
+        parameters = sum((self.sizes[layer] + self.has_bias) * self.sizes[layer + 1] for layer in range(self.layers))
+        return parameters * (4 if self.kind == c"f" else 8)
+
     cdef Pinned inputs(self, object x):
         return pin(x, "X", self.kind, 2, ANY, self.n_inputs)
 

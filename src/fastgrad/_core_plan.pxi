@@ -121,8 +121,9 @@ cdef class Plan:
     cdef int refuse(self, fg_status status, const fg_batch *batch, double loss) except -1:
         """Raise for a step that was not done; the caller holds the lock."""
         if status == FG_ERR_MEMORY:
-            raise MemoryError("trainer: got a step whose gradients have to wait before they are applied, wants memory "
-                              "for as many numbers as the network has parameters; nothing has changed")
+            raise MemoryError("trainer: got a step whose gradients have to wait before they are applied, for which the "
+                              f"engine has no memory; wants {self.network.parameter_bytes():,} bytes. That step changed "
+                              "nothing and can be done again")
         self.accuse(batch)
         raise RefusedError(loss)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad import _chunks, _core
+from fastgrad import _core, _forward
 
 Array = npt.NDArray[Any]
 
@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 def true_outputs(plan: _core.Plan, inputs: Array) -> Array:
     """Return the (n, k) true outputs; inf or nan where the forward pass leaves the range."""
     out = np.empty((len(inputs), plan.network.sizes[-1]), plan.network.dtype)
-    _chunks.outputs(plan, inputs, out)
+    _forward.outputs(plan, inputs, out)
     return out
 
 
@@ -45,7 +45,7 @@ def _of_any_size(plan: _core.Plan, inputs: Array) -> tuple[Array, npt.NDArray[np
     """Return (n, k) outputs, and for each row the power of two by which they are to be multiplied."""
     out = np.empty((len(inputs), plan.network.sizes[-1]), plan.network.dtype)
     exponents = np.empty(len(inputs), np.int32)
-    _chunks.outputs(plan, inputs, out, exponents)
+    _forward.outputs(plan, inputs, out, exponents)
     return out, exponents
 
 

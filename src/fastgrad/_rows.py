@@ -73,10 +73,6 @@ class Rows:
         """Return rows of this kind, none yet."""
         return Rows(self._storage.shape[1:], self._storage.dtype, self._most)
 
-    def put(self, at: int, rows: Array) -> None:
-        """Copy rows to `at` and after; they become the last ones. All of it happens, or none."""
-        commit(self.with_rows(at, rows))
-
     def with_rows(self, at: int, rows: Array) -> list[Change]:
         """Return what makes rows at `at` and after the last ones; until then nothing that can be seen has changed."""
         end = at + len(rows)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad import _checks, _chunks, _core, _inference, losses, optim
+from fastgrad import _checks, _core, _forward, _inference, losses, optim
 from fastgrad._backward import read_gradients
 from fastgrad._core_options import clip_options, optimizer_options
 from fastgrad.clip import Clip, check_clip
@@ -41,7 +41,7 @@ class Engine:
         self.output_activation = activations[-1]
         self.seed = seed
         self.trainers = 0
-        self._inference = _core.Plan(self.network, _chunks.ROWS, "outputs")
+        self._inference = _core.Plan(self.network, _forward.ROWS, "outputs")
         self._losses = _core.Plan(self.network, 1, "levels")
         self._gradients = _core.Plan(self.network, 1, "gradients")
         self._can_backward = False
@@ -85,7 +85,7 @@ class Engine:
 
     def mean_loss(self, data: Data, loss: str) -> float:
         """Return the loss of checked data as one batch."""
-        return _chunks.mean_loss(self._losses, data, loss)
+        return _forward.mean_loss(self._losses, data, loss)
 
     def predict(self, X: npt.ArrayLike) -> Array:
         """Return what the network was trained to tell of each row."""

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from fastgrad import _checks, optim
 from fastgrad._closed import closed
-from fastgrad._first_weights import first_weights
 from fastgrad._inside import HasInside
 from fastgrad._isa import active_isa
 from fastgrad._shape import checked_activations, checked_sizes, count_parameters, one_each, require_parameters, table
@@ -22,7 +21,7 @@ from fastgrad.engine import Engine, Task, checked_options
 from fastgrad.fitting import Runs
 from fastgrad.gradients import Gradients
 from fastgrad.history import History
-from fastgrad.init import Init
+from fastgrad.init import Init, initialise, layer_rng
 from fastgrad.parameters import Parameters
 from fastgrad.telemetry import Telemetry
 
@@ -106,7 +105,7 @@ class MLP(HasInside[Engine]):
         bias = _checks.boolean("bias", bias)
         rules = one_each("init", init, layers, one=lambda rule: not isinstance(rule, list | tuple))
         require_parameters(self._sizes, self._dtype)
-        first = first_weights(rules, self.sizes, self.activations, self.dtype, self.seed)
+        first = _first_weights(rules, self.sizes, self.activations, self.dtype, self.seed)
         self._inside = Engine(active_isa(), self.dtype, self.sizes, self.activations, bias, self.seed)
         network = self._inside.network
         self._weights = Parameters("weights", list(pairwise(self.sizes)), network)
@@ -363,3 +362,14 @@ class MLP(HasInside[Engine]):
 
     def __copy__(self) -> "MLP":
         return copy.deepcopy(self)
+
+
+def _first_weights(
+    rules: list[Init], sizes: tuple[int, ...], activations: tuple[str, ...], dtype: str, seed: int
+) -> list[Array]:
+    """Return the first weights of all layers, each drawn from a stream of its own."""
+    fans = zip(sizes[:-1], sizes[1:], rules, activations, strict=True)
+    return [
+        initialise(rule, *fan, activation=activation, dtype=dtype, rng=layer_rng(seed, layer), layer=layer)
+        for layer, (*fan, rule, activation) in enumerate(fans)
+    ]
