@@ -148,8 +148,8 @@ static void note_factor(factor_sizes *sizes, fg_scaled factor, double norm) {
 }
 
 /* Columns' factors share an exponent. Divided by 2^exponent, those from the least to the largest size are to be normal
- * numbers of the dtype, and what has met them is to stay in its range; where all cannot be, the smallest are 0. It is as
- * near to 0 as that allows. */
+ * numbers of the dtype, and what has met them is to stay in its range; where all cannot be, the smallest are 0. It is
+ * as near to 0 as that allows. */
 static int exponent_of_factors(const fg_plan *plan, const factor_sizes *sizes) {
     const fg_range *range = &fg_ranges[plan->net->kernels->dtype];
     int lowest, highest;

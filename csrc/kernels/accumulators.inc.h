@@ -182,7 +182,10 @@ typedef struct {
     fg_squares apart;
 } norm_accumulator;
 
-static inline void norm_clear(norm_accumulator *t) { *t = (norm_accumulator){0}; }
+static inline void norm_clear(norm_accumulator *t) {
+    accumulator_clear(&t->squares);
+    t->apart.small = t->apart.middle = t->apart.large = 0.0;
+}
 
 static inline double norm_total(const norm_accumulator *t) {
     fg_squares squares = t->apart;

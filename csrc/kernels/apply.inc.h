@@ -68,16 +68,20 @@ static inline vec finite_or_nan(const vec *x, int count) {
     return sum;
 }
 
+static inline void copy_tile(vec *to, const void *all, int64_t at, int count) {
+    for (int i = 0; i < count; i++)
+        to[i] = v_load((const real *)all + at + i * LANES);
+}
+
 /* Updates a copy of the parameters, and looks whether it is finite. */
 static __attribute__((noinline)) void try_update(const struct fg_apply_gradient_args *p, const update_terms *terms,
                                                  int64_t at, int count, vec *gradient, accumulator *not_finite) {
     const int states = optimizers[p->update->kind].states;
-    const size_t bytes = (size_t)count * sizeof(vec);
     vec weights[ACCUMULATORS], state[FG_MAX_STATES][ACCUMULATORS];
     void *const copies[FG_MAX_STATES] = {state[0], state[1], state[2]};
-    memcpy(weights, (const real *)p->weights + at, bytes);
+    copy_tile(weights, p->weights, at, count);
     for (int j = 0; j < states; j++)
-        memcpy(state[j], (const real *)p->states[j] + at, bytes);
+        copy_tile(state[j], p->states[j], at, count);
     optimizers[p->update->kind].update(terms, weights, copies, 0, count, gradient);
     accumulate(not_finite, finite_or_nan(weights, count));
     for (int j = 0; j < states; j++)
@@ -124,10 +128,9 @@ static inline void store_apply_sums(const struct fg_apply_gradient_args *p, cons
 
 /* Reads a tile, and multiplies it by the factors. */
 static inline void load_stored_tile(const struct fg_apply_gradient_args *p, int64_t at, int count, vec *tile) {
-    const real *const gradient = (const real *)p->gradient + at, *const factors = p->column_factors;
+    const real *const factors = p->column_factors;
     const vec factor = v_set1((real)p->factor);
-    for (int i = 0; i < count; i++)
-        tile[i] = v_load(gradient + i * LANES);
+    copy_tile(tile, p->gradient, at, count);
     if (factors)
         for (int i = 0; i < count; i++)
             tile[i] = tile[i] * v_load(factors + i % p->vecs * LANES);

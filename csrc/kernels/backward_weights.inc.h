@@ -61,12 +61,16 @@ static void linear_backward_weights(const struct fg_linear_backward_weights_args
                                                  .update = p->update,
                                                  .sums = p->sums,
                                                  .measured = p->measured};
-    const update_terms terms = p->update ? broadcast_terms(p->update) : (update_terms){0};
+    update_terms terms, *wanted = NULL;
     backward_weights_accumulators t;
+    if (p->update) {
+        terms = broadcast_terms(p->update);
+        wanted = &terms;
+    }
     norm_clear(&t.gradient);
     t.largest_gradient = v_zero();
     clear_apply_accumulators(&t.apply);
-    FOR_PANEL_WIDTH(p->vecs, backward_weights, p, &apply, &terms, &t);
+    FOR_PANEL_WIDTH(p->vecs, backward_weights, p, &apply, wanted, &t);
     if (p->measured) {
         p->sums[FG_NORM_OF_GRADIENT] = norm_total(&t.gradient);
         p->sums[FG_LARGEST_GRADIENT] = (double)v_max_lane(t.largest_gradient);

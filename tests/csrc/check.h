@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static char check_case[160];
+static char check_case[200];
 #define CASE(...) ((void)snprintf(check_case, sizeof check_case, __VA_ARGS__))
 #define CHECK(condition, ...) ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, #condition, __VA_ARGS__))
 

@@ -95,13 +95,13 @@ static void equal_case(const fg_kernels *k, int64_t rows, int vecs, fg_optimizer
 
 int main(void) {
     fg_fpenv_enter();
-    for (int isa = 0; isa <= (int)fg_best_isa(); isa++)
-        for (int dtype = 0; dtype < FG_DTYPES; dtype++) {
-            const fg_kernels *k = fg_find_kernels((fg_isa)isa, (fg_dtype)dtype);
-            for (int vecs = 1; vecs <= k->panel_vecs; vecs++)
-                for (int64_t rows = 1; rows <= FG_WEIGHT_BLOCK; rows++)
-                    for (int kind = 0; kind < FG_OPTIMIZERS; kind++)
-                        equal_case(k, rows, vecs, (fg_optimizer_kind)kind);
-        }
+    FOR_EACH_ISA(isa)
+    for (int dtype = 0; dtype < FG_DTYPES; dtype++) {
+        const fg_kernels *k = fg_find_kernels((fg_isa)isa, (fg_dtype)dtype);
+        for (int vecs = 1; vecs <= k->panel_vecs; vecs++)
+            for (int64_t rows = 1; rows <= FG_WEIGHT_BLOCK; rows++)
+                for (int kind = 0; kind < FG_OPTIMIZERS; kind++)
+                    equal_case(k, rows, vecs, (fg_optimizer_kind)kind);
+    }
     return EXIT_SUCCESS;
 }

@@ -1,5 +1,5 @@
-/* The store of gradients: what a step that cannot have it must not touch, and trainings that take turns on a plan and ask
- * different things of it. */
+/* The store of gradients: what a step that cannot have it must not touch, and trainings that take turns on a plan and
+ * ask different things of it. */
 #include "check.h"
 #include "networks.h"
 #include "plan.h"

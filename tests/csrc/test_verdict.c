@@ -28,6 +28,7 @@ static int all_finite(const fg_training *o) {
 
 static uint64_t digest_everything(const fg_training *o) {
     uint64_t sum = digest(14695981039346656037u, &o->steps, sizeof o->steps);
+    sum = digest(sum, &o->average_bound, sizeof o->average_bound);
     for (int l = 0; l < o->net->layers; l++)
         for (int j = 0; j <= o->state_count; j++)
             sum = digest(sum, array_of(o, l, j), o->net->layer[l].parameters * o->net->element_size);
@@ -49,11 +50,16 @@ typedef struct {
     fg_plan *plan;
 } rig;
 
-static rig new_rig(const shape *s, fg_optimizer_config config, int64_t rows) {
+static rig new_clipped_rig(const shape *s, fg_optimizer_config optimizer, fg_clip_config clip, int64_t rows) {
     rig r = {.net = new_network(s)};
-    r.training = new_training_with(r.net, config);
+    const fg_training_config config = {.optimizer = optimizer, .clip = clip};
+    CHECK(fg_training_create(&r.training, r.net, &config) == FG_OK, "no training");
     r.plan = new_plan(r.net, rows, FG_KEEPS_LEVELS);
     return r;
+}
+
+static rig new_rig(const shape *s, fg_optimizer_config optimizer, int64_t rows) {
+    return new_clipped_rig(s, optimizer, (fg_clip_config){FG_CLIP_none, 0, 0, 0}, rows);
 }
 
 static void destroy_rig(rig r) {
@@ -87,6 +93,15 @@ static fg_optimizer_config draw_config(fg_dtype dtype) {
     return c;
 }
 
+/* Bounds of any size, of the whole range of double among them. */
+static fg_clip_config draw_clip(void) {
+    const double far = chance(0.3) ? 1020 : 40;
+    return (fg_clip_config){.kind = chance(0.4) ? FG_CLIP_none : (fg_clip_kind)random_between(0, FG_CLIPS - 1),
+                            .bound = power_between(-far, far),
+                            .eps = power_between(-far, chance(0.2) ? 10 : -3),
+                            .output = chance(0.7)};
+}
+
 static void draw_parameters(fg_network *net) {
     double numbers[FUZZ_WIDTH * FUZZ_WIDTH];
     for (int l = 0; l < net->layers; l++) {
@@ -116,7 +131,7 @@ static int fuzz_step(rig r, int counts[2]) {
         return 1;
     }
     CHECK(digest_everything(o) == before, "a refused step of loss %g changes something", loss);
-    if (!isfinite(loss) || chance(0.5))
+    if (!isfinite(loss) || chance(0.5) || fg_clip_waits(o->config.clip.kind))
         return 1;
     apply_all_the_same(r.plan, o);
     CHECK(!all_finite(o), "a step of loss %g is refused for nothing", loss);
@@ -130,10 +145,12 @@ static void fuzz_network(fg_isa isa, fg_dtype dtype, int counts[2]) {
         s.sizes[l] = random_between(1, FUZZ_WIDTH);
     s.activations[0] = (fg_activation)random_between(0, FG_ACTIVATIONS - 1);
     const fg_optimizer_config c = draw_config(dtype);
-    const rig r = new_rig(&s, c, FUZZ_ROWS);
+    const fg_clip_config clip = draw_clip();
+    const rig r = new_clipped_rig(&s, c, clip, FUZZ_ROWS);
     for (int step = 0, goes_on = 1; step < FUZZ_STEPS && goes_on; step++) {
-        CASE("%s %s %s, %d: %g %g %g %g 1-%g 1-%g %g", fg_isa_name(isa), real_name(dtype), fg_optimizer_name(c.kind),
-             step, c.lr, c.weight_decay, c.momentum, c.dampening, 1 - c.beta1, 1 - c.beta2, c.eps);
+        CASE("%s %s %s, %d: %g %g %g %g 1-%g 1-%g %g, clip %s %g %g", fg_isa_name(isa), real_name(dtype),
+             fg_optimizer_name(c.kind), step, c.lr, c.weight_decay, c.momentum, c.dampening, 1 - c.beta1, 1 - c.beta2,
+             c.eps, fg_clip_name(clip.kind), clip.bound, clip.eps);
         if (chance(0.3))
             draw_parameters(r.net);
         goes_on = fuzz_step(r, counts);
@@ -262,12 +279,13 @@ static void test_certain_options(fg_isa isa, fg_dtype dtype) {
     for (int i = 0; i < CONFIGS; i++) {
         const fg_optimizer_config c = draw_certain_config(dtype);
         const rig r = new_zero_rig(isa, dtype, c);
+        const fg_clip_config clip = r.training->config.clip = draw_clip();
         const int tried_at = chance(0.3) ? (int)random_between(0, STEPS) : -1;
         double calm = 0;
         for (int step = 0; step < STEPS; step++) {
-            CASE("%s %s %s certain, %d: lr %g decay %g momentum %g betas %g %g eps %g", fg_isa_name(isa),
+            CASE("%s %s %s certain, %d: lr %g decay %g momentum %g betas %g %g eps %g, clip %s %g %g", fg_isa_name(isa),
                  real_name(dtype), fg_optimizer_name(c.kind), step, c.lr, c.weight_decay, c.momentum, c.beta1, c.beta2,
-                 c.eps);
+                 c.eps, fg_clip_name(clip.kind), clip.bound, clip.eps);
             if (chance(0.1))
                 calm = draw_gradient(dtype == FG_F32 ? 26 : 190);
             const double y = step == tried_at ? draw_gradient(largest_power(dtype) - 8)
