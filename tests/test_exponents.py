@@ -259,3 +259,22 @@ def test_a_product_of_levels_that_are_both_stored_large_fits(rows, isa):
     assert grads.log10_norm[0] == pytest.approx(np.log10(-exact), abs=1e-6)
     fg.Trainer(net, "mse", fg.SGD(lr=1.0)).step(X, y)
     assert net.weights[0][0, 0] == pytest.approx(-exact, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("isa", ISAS)
+def test_a_gradient_of_nothing_is_zero_whatever_exponents_it_has(isa, dtype):
+    """Where the probability of the right class is 1 deltas are 0, on their way through huge weights too."""
+    rng = np.random.default_rng(15)
+    size = 1e20 if dtype == "float32" else 1e53
+    weights = [rng.standard_normal((6, 6)) for _ in range(8)]
+    X = rng.standard_normal((40, 6))
+    X[16:32] *= 1e-12  # so that blocks of rows differ
+    with fg.force_isa(isa):
+        net = fg.MLP([6] * 9, activation="identity", init=[size * W for W in weights], dtype=dtype)
+    y = np.linalg.multi_dot([X, *weights]).argmax(axis=1)
+    loss, grads = net.gradients(X, y, loss="cross_entropy")
+    assert loss == 0.0
+    for array in (*grads.weights, *grads.biases):
+        np.testing.assert_array_equal(array, 0.0)
+    assert fg.Trainer(net, "cross_entropy", fg.SGD(lr=1e30)).step(X, y) == 0.0

@@ -113,8 +113,10 @@ int fg_delta_shift(const fg_plan *plan, int l, int64_t block, fg_common_exponent
 
 static void fill_bias_inputs(fg_plan *plan, int l, int64_t block, fg_common_exponent to) {
     fg_level *const above = &plan->level[l + 1];
+    const int largest = -fg_ranges[plan->net->kernels->dtype].least_normal;
+    const int shift = above->delta_exponents[block] - to.bias; /* above 0 only where squares of deltas are all 0 */
     const struct fg_fill_args args = {.n = fg_rows_in_block(plan, block),
-                                      .value = ldexp(1.0, above->delta_exponents[block] - to.bias),
+                                      .value = ldexp(1.0, shift < largest ? shift : largest),
                                       .x = fg_at(plan->net, above->bias_inputs, block * FG_ROW_BLOCK)};
     plan->net->kernels->fill(&args);
 }

@@ -122,8 +122,8 @@ cdef class Plan:
         """Raise for a step that was not done; the caller holds the lock."""
         if status == FG_ERR_MEMORY:
             raise MemoryError("trainer: got a step whose gradients have to wait before they are applied, for which the "
-                              f"engine has no memory; wants {self.network.parameter_bytes():,} bytes. That step changed "
-                              "nothing and can be done again")
+                              f"engine has no memory; wants {self.network.parameter_bytes():,} bytes. That step "
+                              "changed nothing and can be done again")
         self.accuse(batch)
         raise RefusedError(loss)
 
