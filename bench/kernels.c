@@ -97,8 +97,8 @@ static subject new_subject(const options *o, fg_isa isa, fg_dtype dtype, int64_t
     subject s = {.net = new_network(isa, dtype, o->layers, width),
                  .all_rows = {.blocks = fg_ceil_div(o->batch, FG_ROW_BLOCK)}};
     fg_step_result result;
-    s.sgd = new_training(s.net, FG_OPTIMIZER_sgd, 0.0);
-    s.adam = new_training(s.net, FG_OPTIMIZER_adam, 0.0);
+    s.sgd = new_training(s.net, FG_OPTIMIZER_sgd, 0.0, FG_CLIP_none);
+    s.adam = new_training(s.net, FG_OPTIMIZER_adam, 0.0, FG_CLIP_none);
     require(fg_plan_create(&s.plan, s.net, o->batch, FG_KEEPS_LEVELS));
     require(fg_plan_step(s.plan, s.sgd, &batch, &result, NULL));
     free_batch(&batch);

@@ -54,9 +54,10 @@ fg_network *new_network(fg_isa isa, fg_dtype dtype, int layers, int64_t width) {
     return net;
 }
 
-fg_training *new_training(const fg_network *net, fg_optimizer_kind kind, double lr) {
+fg_training *new_training(const fg_network *net, fg_optimizer_kind kind, double lr, fg_clip_kind clip) {
     const fg_training_config config = {.optimizer = {.kind = kind, .lr = lr, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8},
-                                       .loss = {FG_LOSS_mse}};
+                                       .loss = {FG_LOSS_mse},
+                                       .clip = {clip, .bound = 1e-3, .eps = 1e-6, .output = 1}};
     fg_training *training;
     require(fg_training_create(&training, net, &config));
     return training;

@@ -18,7 +18,8 @@ void require(fg_status);
 void *uniform(fg_dtype, int64_t count, double limit);
 /* He's weights, no biases yet. */
 fg_network *new_network(fg_isa, fg_dtype, int layers, int64_t width);
-fg_training *new_training(const fg_network *, fg_optimizer_kind, double lr); /* on the mean squared error */
+/* On the mean squared error; gradients are clipped to a thousandth. */
+fg_training *new_training(const fg_network *, fg_optimizer_kind, double lr, fg_clip_kind);
 /* Inputs and targets as wide as the network, to be freed by free_batch. */
 fg_batch new_batch(fg_dtype, int64_t rows, int64_t width);
 void free_batch(fg_batch *);

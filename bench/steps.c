@@ -1,6 +1,6 @@
 /* Whole training steps of a square ReLU network in float32 on one thread, with all statistics.
  *
- *     steps [-i isa] [-o sgd|adam] width layers batch steps
+ *     steps [-i isa] [-o sgd|adam] [-c none|value|norm|layer_norm|adaptive] width layers batch steps
  *
  * Prints what the program was built with and runs on, then the microseconds of a step. instructions.py counts the
  * instructions of its steps: between runs that differ in nothing but `steps`, all else cancels. */
@@ -17,6 +17,7 @@
 typedef struct {
     fg_isa isa;
     fg_optimizer_kind optimizer;
+    fg_clip_kind clip;
     int layers;
     int64_t width, batch, steps;
 } options;
@@ -38,9 +39,17 @@ static fg_optimizer_kind optimizer_named(const char *text) {
     exit(EXIT_FAILURE);
 }
 
+static fg_clip_kind clip_named(const char *text) {
+    for (int clip = 0; clip < FG_CLIPS; clip++)
+        if (!strcmp(text, fg_clip_name((fg_clip_kind)clip)))
+            return (fg_clip_kind)clip;
+    fprintf(stderr, "clip: got \"%s\", wants none, value, norm, layer_norm or adaptive\n", text);
+    exit(EXIT_FAILURE);
+}
+
 static double seconds_of_a_step(const options *o) {
     fg_network *const net = new_network(o->isa, FG_F32, o->layers, o->width);
-    fg_training *const training = new_training(net, o->optimizer, 1e-3);
+    fg_training *const training = new_training(net, o->optimizer, 1e-3, o->clip);
     fg_batch batch = new_batch(FG_F32, o->batch, o->width);
     double *const statistics = new_array((size_t)(FG_STATISTICS * o->layers), sizeof *statistics);
     fg_step_result result;
@@ -60,16 +69,17 @@ static double seconds_of_a_step(const options *o) {
 }
 
 static void usage(const char *program) {
-    fprintf(stderr, "usage: %s [-i isa] [-o sgd|adam] width layers batch steps\n", program);
+    fprintf(stderr, "usage: %s [-i isa] [-o sgd|adam] [-c clip] width layers batch steps\n", program);
     exit(EXIT_FAILURE);
 }
 
 static options parse(int argc, char **argv) {
     options o = {.isa = fg_best_isa(), .optimizer = FG_OPTIMIZER_sgd};
-    for (int option; (option = getopt(argc, argv, "i:o:")) != -1;)
+    for (int option; (option = getopt(argc, argv, "i:o:c:")) != -1;)
         switch (option) {
         case 'i': o.isa = isa_named(optarg); break;
         case 'o': o.optimizer = optimizer_named(optarg); break;
+        case 'c': o.clip = clip_named(optarg); break;
         default: usage(argv[0]);
         }
     if (argc - optind != 4)

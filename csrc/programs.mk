@@ -24,7 +24,7 @@ C_BENCHES := $(TIMED)/bench/kernels $(TIMED)/bench/steps
 bench-kernels: $(TIMED)/bench/kernels ## time the matrix kernels beside the multiply-add peak; ARGS="-b 32 64 256"
 	@$< $(ARGS)
 
-bench-steps: $(TIMED)/bench/steps ## time whole steps in C; ARGS="-o adam 64 10 256 1000": width, layers, batch, steps
+bench-steps: $(TIMED)/bench/steps ## time whole steps in C; ARGS="-o adam -c norm 64 10 256 1000": clip, width, layers, batch, steps
 	@$< $(ARGS)
 
 bench-instructions: $(TIMED)/bench/steps ## count a step's instructions beside the kept ones; UPDATE="why" keeps them
