@@ -10,7 +10,7 @@ static void carve(fg_plan *plan, int l, fg_arena *arena) {
     if (plan->memory != FG_KEEPS_OUTPUTS)
         level->activation = fg_arena_take(arena, elements, element_size);
     if (plan->memory == FG_KEEPS_GRADIENTS)
-        level->delta = fg_arena_take(arena, elements, element_size);
+        level->delta = level->derivative = fg_arena_take(arena, elements, element_size);
 }
 
 static void load_rows(const fg_pass *p, int l, fg_share share, void *scratch) {

@@ -3,6 +3,7 @@
 #include "check.h"
 #include "networks.h"
 #include "plan.h"
+#include <float.h>
 
 static fg_training *clipped_training(const fg_network *net, fg_optimizer_config optimizer, fg_clip_config clip) {
     const fg_training_config config = {.optimizer = optimizer, .clip = clip, .loss = {FG_LOSS_inner_product}};
@@ -42,8 +43,9 @@ static void test_extreme(fg_isa isa, fg_dtype dtype, const extreme *c) {
         CHECK(far <= 8 * real_epsilon(dtype) * fabs(c->after[u]), "unit %d: got %g, wants %g", (int)u, got,
               c->after[u]);
     }
-    const double factor = statistics[FG_STATISTIC_clip_factor];
-    CHECK(fabs(factor - c->factor) <= 1e-5 * c->factor, "clip_factor: got %g, wants %g", factor, c->factor);
+    /* Where a processor does not flush, what is below the normal numbers may be any number there. */
+    const double factor = statistics[FG_STATISTIC_clip_factor], flushed = factor < DBL_MIN ? 0 : factor;
+    CHECK(fabs(flushed - c->factor) <= 1e-5 * c->factor, "clip_factor: got %g, wants %g", factor, c->factor);
     fg_training_destroy(training);
     fg_plan_destroy(plan);
     fg_network_destroy(net);
