@@ -6,13 +6,12 @@ nor instruction sets change, so AVX2 and AVX-512 give the same weights here too.
 """
 
 import contextlib
-import json
 from itertools import product
 from pathlib import Path
 
 import numpy as np
-from plain_networks import ACTIVATIONS, STATISTICS, digest, kind_of_rounding, shuffled, trainer_and_batches
-from support import DTYPES, ISAS, LOSS_CASES
+from plain_networks import ACTIVATIONS, STATISTICS, digest, shuffled, take_hashes, trainer_and_batches
+from support import DTYPES, LOSS_CASES
 
 import fastgrad as fg
 
@@ -81,13 +80,5 @@ def hashes(number, isa):
     return learnt, digest(stats[name] for name in (*STATISTICS, "clip_factor") for stats in statistics)
 
 
-def take_hashes():
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"weights": {}, "statistics": {}}
-    for isa in ISAS:
-        weights, statistics = zip(*(hashes(number, isa) for number in range(NETWORKS)), strict=True)
-        kept["weights"][kind_of_rounding(isa)], kept["statistics"][isa] = weights, statistics
-    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    take_hashes()
+    take_hashes(KEPT, hashes, NETWORKS)

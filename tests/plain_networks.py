@@ -104,13 +104,14 @@ def kind_of_rounding(isa):
     return "twice" if isa == "scalar" else "once"
 
 
-def take_hashes():
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"weights": {}, "statistics": {}}
+def take_hashes(path, hashes, networks):
+    """Write to a file the hashes of so many networks, for the instruction sets of this machine."""
+    kept = json.loads(path.read_text()) if path.exists() else {"weights": {}, "statistics": {}}
     for isa in ISAS:
-        weights, statistics = zip(*(hashes(number, isa) for number in range(NETWORKS)), strict=True)
+        weights, statistics = zip(*(hashes(number, isa) for number in range(networks)), strict=True)
         kept["weights"][kind_of_rounding(isa)], kept["statistics"][isa] = weights, statistics
-    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+    path.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    take_hashes()
+    take_hashes(KEPT, hashes, NETWORKS)
