@@ -244,14 +244,11 @@ void fg_settle(const fg_pass *p, fg_member me) {
         return;
     fg_barrier(me.team);
     if (me.thread == 0) {
-        const fg_scaled norm = norm_of_layers(plan, 0, plan->net->layers);
-        const fg_scaled factor = factor_for(norm, (fg_scaled){clip->bound, 0}, clip->eps);
+        plan->store.norm = norm_of_layers(plan, 0, plan->net->layers);
+        const fg_scaled factor = factor_for(plan->store.norm, (fg_scaled){clip->bound, 0}, clip->eps);
         for (int l = 0; l < plan->net->layers; l++)
             multiply_layer(plan, l, factor);
     }
 }
 
-double fg_clip_norm(const fg_plan *plan) {
-    const fg_scaled norm = norm_of_layers(plan, 0, plan->net->layers);
-    return ldexp(norm.value, norm.exponent);
-}
+double fg_clip_norm(const fg_plan *plan) { return ldexp(plan->store.norm.value, plan->store.norm.exponent); }

@@ -24,6 +24,7 @@ typedef struct fg_store {
     double **weight_norms; /* likewise, of the weights */
     void **column_factors; /* [layers]: each [vecs * lanes] */
     fg_settled *settled; /* [layers] */
+    fg_scaled norm; /* of all gradients, that a clip by the global norm has compared */
     fg_arena arena;
 } fg_store;
 
